@@ -1,0 +1,1 @@
+//! The moving parts, one duty per file.

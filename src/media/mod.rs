@@ -1,0 +1,1 @@
+//! Is this output usable: images decoded, text measured.

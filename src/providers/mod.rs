@@ -1,0 +1,1 @@
+//! The catalog, one file per protocol, the local makers, and the one HTTP driver.

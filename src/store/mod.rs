@@ -1,0 +1,1 @@
+//! What is remembered: one trait, and SQLite behind it.

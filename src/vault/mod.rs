@@ -1,0 +1,1 @@
+//! Where delivered files are kept.

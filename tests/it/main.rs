@@ -1,0 +1,12 @@
+//! Black-box tests: the real binary, real SQL clients, real files.
+
+mod architecture;
+mod cli;
+mod config;
+mod daemon;
+mod deploy;
+mod media;
+mod sql_contract;
+mod support;
+mod vault;
+mod wire;
