@@ -3,10 +3,16 @@
 pub mod accept;
 pub mod ask;
 pub mod asset;
+pub mod backoff;
+pub mod breaker;
 pub mod chain;
 pub mod failure;
+pub mod health;
 pub mod job;
 pub mod name;
+pub mod plan;
 pub mod provider;
 pub mod sentence;
+pub mod skip;
 pub mod time;
+pub mod walk;
