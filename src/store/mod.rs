@@ -1,1 +1,142 @@
-//! What is remembered: one trait, and SQLite behind it.
+//! What is remembered: one trait in the domain's verbs, and the databases behind it.
+
+pub mod claim;
+pub mod desk;
+pub mod error;
+pub mod ledger;
+pub mod sqlite;
+
+use async_trait::async_trait;
+
+use crate::domain::asset::Asset;
+use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::health::AssetHealth;
+use crate::domain::job::JobId;
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::provider::Provider;
+use crate::domain::time::Timestamp;
+
+pub use claim::{Claim, ClaimRequest, LeaseToken, OpenRun, PastAttempt};
+pub use desk::{
+    AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
+};
+pub use error::StoreError;
+pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd};
+
+/// The database, as the rest of Backstop speaks to it. Every method is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync {
+    // --- the daemon's side: claims, leases, the ledger
+
+    /// Writes the mirrors of the configuration that people and triggers read.
+    async fn mirror(
+        &self,
+        assets: &[Asset],
+        providers: &[Provider],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Claims due jobs, and takes over those whose lease has ended: highest priority first, then oldest.
+    async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
+
+    /// Renews the leases of `tokens` until `until` and says which jobs are still held. What is missing from the
+    /// answer was cancelled or lost.
+    async fn renew(
+        &self,
+        tokens: &[LeaseToken],
+        until: Timestamp,
+    ) -> Result<Vec<(LeaseToken, JobId)>, StoreError>;
+
+    /// Ends the leases of workers that are certainly dead, so that the next claim takes their jobs over.
+    async fn expire(&self, owner: &str, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// The owners of leases that are not `own`.
+    async fn other_owners(&self, own: &str) -> Result<Vec<String>, StoreError>;
+
+    /// Writes many entries of the ledger in one transaction, each fenced on its own. The answers are in the
+    /// order of the entries.
+    ///
+    /// # Errors
+    /// When the transaction failed: then nothing of it was written.
+    async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Recorded>, StoreError>;
+
+    /// Gives the half-open provider's probe to a job, if it is to be had.
+    async fn take_probe(
+        &self,
+        provider: &ProviderName,
+        probe: Probe,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// When the next pending job of these assets is due; `None` when there is none.
+    async fn next_due_at(&self, assets: &[AssetName]) -> Result<Option<Timestamp>, StoreError>;
+
+    /// A number that changes whenever another connection or process has committed.
+    async fn version(&self) -> Result<i64, StoreError>;
+
+    /// Enqueues a recurring tick's job once, however many daemons say so; `false` when it was there already.
+    async fn tick(&self, tick: &NewTick) -> Result<bool, StoreError>;
+
+    /// The latest tick of a schedule, where it has had one.
+    async fn last_tick(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Notices that nobody has been told of yet, oldest first.
+    async fn unsent_notices(&self, limit: u32) -> Result<Vec<Notice>, StoreError>;
+
+    /// Marks a notice as told.
+    async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Deletes settled jobs (never `manual` ones) that ended before `before`, with their runs and attempts, at
+    /// most `limit` of them.
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// What a database wants done now and then: statistics, and the write-ahead log kept in bounds.
+    async fn tend(&self) -> Result<(), StoreError>;
+
+    // --- the desk: what people ask and say, by verb, page or API
+
+    /// Adds a job.
+    async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError>;
+
+    /// Jobs, newest first.
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError>;
+
+    /// One job with its runs and attempts.
+    async fn story(&self, job: JobId) -> Result<Option<JobStory>, StoreError>;
+
+    /// What waits for a person, longest first.
+    async fn manual_queue(&self, limit: u32) -> Result<Vec<ManualRow>, StoreError>;
+
+    /// How many jobs of each asset have each status, and how many pending ones are due at `now`.
+    async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError>;
+
+    /// What is remembered of every asset.
+    async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError>;
+
+    /// What is remembered of every provider.
+    async fn provider_health(&self) -> Result<Vec<ProviderHealth>, StoreError>;
+
+    /// Pauses a provider until a time, or ends its pause.
+    async fn pause(
+        &self,
+        provider: &ProviderName,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Closes a provider's breaker and forgets its streak.
+    async fn reset(&self, provider: &ProviderName, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Sends a settled job round again, with or without an override.
+    async fn retry(&self, job: JobId, wish: Option<&str>) -> Result<(), StoreError>;
+
+    /// Settled undelivered jobs (manual, failed) of an asset since a time, for a retry of all.
+    async fn undelivered(&self, asset: &AssetName, since: Timestamp) -> Result<Vec<JobId>, StoreError>;
+
+    /// Cancels a job.
+    async fn cancel(&self, job: JobId) -> Result<(), StoreError>;
+
+    /// A person provides the asset.
+    async fn provide(&self, job: JobId, provided: &Provided) -> Result<(), StoreError>;
+}

@@ -1,0 +1,83 @@
+//! What a claim asks for and what it brings.
+
+use crate::domain::job::{Job, JobId, RunId};
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::time::Timestamp;
+
+/// The random token that fences every write for the jobs of one claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LeaseToken(pub String);
+
+/// A wish for work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClaimRequest {
+    /// The present.
+    pub now: Timestamp,
+    /// The end of the leases it writes.
+    pub lease_until: Timestamp,
+    /// A fresh token.
+    pub token: LeaseToken,
+    /// Who asks: what tells others whether this worker is certainly dead.
+    pub owner: String,
+    /// The assets wanted, each with its chain and its free capacity.
+    pub wanted: Vec<Wanted>,
+}
+
+/// How much of one asset is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The asset.
+    pub asset: AssetName,
+    /// Most jobs of it.
+    pub most: u32,
+}
+
+/// A claimed job with its open run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// The job.
+    pub job: Job,
+    /// The token its writes carry.
+    pub token: LeaseToken,
+    /// Its run.
+    pub run: OpenRun,
+    /// Providers that refused this very prompt in an earlier run.
+    pub refused_before: Vec<ProviderName>,
+    /// How many workers have died holding it.
+    pub deaths: u32,
+}
+
+/// An open run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenRun {
+    /// Its row.
+    pub id: RunId,
+    /// Its number within the job.
+    pub number: u32,
+    /// What was attempted in it before, when it was adopted; in the order it happened.
+    pub past: Vec<PastAttempt>,
+}
+
+/// An attempt of an adopted run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastAttempt {
+    /// Its row.
+    pub id: i64,
+    /// Its link's place in the run.
+    pub position: u32,
+    /// Whose it was.
+    pub provider: ProviderName,
+    /// `started`, `accepted`, `delivered`, `failed`, `skipped` or `unknown`.
+    pub status: String,
+    /// Its failure class, as spelled in rows.
+    pub class: Option<String>,
+    /// What happened.
+    pub error: Option<String>,
+    /// The vendor's operation.
+    pub operation: Option<String>,
+    /// The provider's fingerprint when it was called.
+    pub fingerprint: Option<String>,
+}
+
+/// A claimed job's identity, for lists of what is held.
+pub type Held = (LeaseToken, JobId);

@@ -1,0 +1,178 @@
+//! The ledger's entries: what a call may cost before it is made, what it came to, and how a run ended.
+
+use serde_json::{Map, Value};
+
+use crate::domain::breaker::{HealthEvent, ProviderHealth};
+use crate::domain::health::RunReport;
+use crate::domain::job::{JobId, RunId, RunOutcome};
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::time::Timestamp;
+
+pub use crate::domain::job::AttemptId;
+
+use super::claim::LeaseToken;
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// A paid call is about to be made.
+    Begin {
+        /// The lease it is made under.
+        token: LeaseToken,
+        /// What is known of it.
+        facts: AttemptFacts,
+    },
+    /// The vendor accepted the call and named its operation.
+    Accept {
+        /// The attempt.
+        attempt: AttemptId,
+        /// The vendor's name for the operation.
+        operation: String,
+    },
+    /// An attempt has its verdict while its run goes on.
+    Settle(AttemptResult),
+    /// A run has ended.
+    Finish(Box<RunEnd>),
+}
+
+/// What came of an entry.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Recorded {
+    /// The attempt's row.
+    Begun(AttemptId),
+    /// Written. With the health of the provider it speaks of, where it does.
+    Written(Option<ProviderHealth>),
+    /// The lease is gone: the job was cancelled or taken over. Attempts were booked all the same.
+    LeaseGone,
+}
+
+/// What is known of an attempt before its verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptFacts {
+    /// Its job.
+    pub job: JobId,
+    /// Its run.
+    pub run: RunId,
+    /// Its link's place in the run.
+    pub position: u32,
+    /// How often the link was called in this run before.
+    pub repeat: u32,
+    /// Who is called.
+    pub provider: ProviderName,
+    /// The configured model.
+    pub model: Option<String>,
+    /// The provider's fingerprint.
+    pub fingerprint: String,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+/// An attempt's verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AttemptResult {
+    /// Its row, when its intent was written; else the whole row is written with the verdict.
+    pub row: Option<AttemptId>,
+    /// What was known before.
+    pub facts: AttemptFacts,
+    /// `delivered`, `failed`, `skipped` or `unknown`.
+    pub status: &'static str,
+    /// The failure's class, as spelled in rows.
+    pub class: Option<&'static str>,
+    /// What happened, or why it was skipped.
+    pub error: Option<String>,
+    /// The vendor's HTTP status.
+    pub http_status: Option<u16>,
+    /// The vendor's id of the request.
+    pub request_id: Option<String>,
+    /// When the verdict fell.
+    pub finished_at: Timestamp,
+    /// What it cost, in micro-dollars.
+    pub cost_micros: i64,
+    /// What it says about its provider; `None` for a skipped link.
+    pub event: Option<HealthEvent>,
+}
+
+/// How a run ended, with everything that changes by it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEnd {
+    /// The job.
+    pub job: JobId,
+    /// Its asset.
+    pub asset: AssetName,
+    /// The run.
+    pub run: RunId,
+    /// The lease this is written under.
+    pub token: LeaseToken,
+    /// Attempts that have no verdict in the ledger yet.
+    pub attempts: Vec<AttemptResult>,
+    /// What becomes of the job.
+    pub ending: Ending,
+    /// Every link's reason, for `jobs.error` and `runs.error`; `None` when delivered.
+    pub error: Option<String>,
+    /// Digest of the prompt, kept where a provider refused it.
+    pub prompt_digest: Option<String>,
+    /// What it says about its asset; `None` for a run that is only handed back.
+    pub report: Option<RunReport>,
+    /// Whether somebody wants to be told of jobs that need a person.
+    pub notify: bool,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+/// What becomes of a job at the end of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ending {
+    /// The asset is there.
+    Done {
+        /// Who delivered.
+        provider: ProviderName,
+        /// Whether as a fallback.
+        fallback_used: bool,
+        /// Where the file is.
+        url: Option<String>,
+        /// The words, where they are kept in the row.
+        text: Option<String>,
+        /// What it really is.
+        content_type: &'static str,
+        /// For `jobs.metadata`.
+        metadata: Map<String, Value>,
+        /// The sentence people read.
+        message: String,
+    },
+    /// A person is asked.
+    Manual {
+        /// The sentence people read.
+        message: String,
+    },
+    /// It failed, as its operator wants.
+    Failed {
+        /// The sentence people read.
+        message: String,
+    },
+    /// It comes back; the run counts.
+    Later {
+        /// When.
+        run_at: Timestamp,
+    },
+    /// It is handed back uncounted; with `keep_open` its run goes on where it stopped.
+    HandBack {
+        /// When it may be taken up.
+        run_at: Timestamp,
+        /// Whether the run stays open for the next claim to adopt.
+        keep_open: bool,
+    },
+}
+
+impl Ending {
+    /// The run's outcome; `None` when it stays open.
+    #[must_use]
+    pub fn outcome(&self) -> Option<RunOutcome> {
+        match self {
+            Self::Done { .. } => Some(RunOutcome::Delivered),
+            Self::Manual { .. } | Self::Failed { .. } => Some(RunOutcome::Exhausted),
+            Self::Later { .. } => Some(RunOutcome::Later),
+            Self::HandBack { keep_open: false, .. } => Some(RunOutcome::Released),
+            Self::HandBack { keep_open: true, .. } => None,
+        }
+    }
+}
