@@ -1,5 +1,6 @@
 //! What a claim asks for and what it brings.
 
+use crate::domain::chain::Chain;
 use crate::domain::job::{Job, JobId, RunId};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::Timestamp;
@@ -19,7 +20,7 @@ pub struct ClaimRequest {
     pub token: LeaseToken,
     /// Who asks: what tells others whether this worker is certainly dead.
     pub owner: String,
-    /// The assets wanted, each with its chain and its free capacity.
+    /// The assets wanted, each with its free capacity.
     pub wanted: Vec<Wanted>,
 }
 
@@ -28,6 +29,8 @@ pub struct ClaimRequest {
 pub struct Wanted {
     /// The asset.
     pub asset: AssetName,
+    /// Its chain.
+    pub chain: Chain,
     /// Most jobs of it.
     pub most: u32,
 }
@@ -41,10 +44,19 @@ pub struct Claim {
     pub token: LeaseToken,
     /// Its run.
     pub run: OpenRun,
-    /// Providers that refused this very prompt in an earlier run.
-    pub refused_before: Vec<ProviderName>,
+    /// Refusals of its earlier runs.
+    pub refusals: Vec<Refusal>,
     /// How many workers have died holding it.
     pub deaths: u32,
+}
+
+/// A provider's refusal of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who refused.
+    pub provider: ProviderName,
+    /// Which prompt.
+    pub prompt_digest: Option<String>,
 }
 
 /// An open run.
@@ -54,6 +66,8 @@ pub struct OpenRun {
     pub id: RunId,
     /// Its number within the job.
     pub number: u32,
+    /// Its links, as they were drawn when it began.
+    pub links: Vec<String>,
     /// What was attempted in it before, when it was adopted; in the order it happened.
     pub past: Vec<PastAttempt>,
 }

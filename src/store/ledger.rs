@@ -30,7 +30,7 @@ pub enum Entry {
         operation: String,
     },
     /// An attempt has its verdict while its run goes on.
-    Settle(AttemptResult),
+    Settle(Box<AttemptResult>),
     /// A run has ended.
     Finish(Box<RunEnd>),
 }
@@ -40,10 +40,19 @@ pub enum Entry {
 pub enum Recorded {
     /// The attempt's row.
     Begun(AttemptId),
-    /// Written. With the health of the provider it speaks of, where it does.
-    Written(Option<ProviderHealth>),
+    /// Written.
+    Written,
     /// The lease is gone: the job was cancelled or taken over. Attempts were booked all the same.
     LeaseGone,
+}
+
+/// What one transaction of the ledger came to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Written {
+    /// One answer for each entry, in their order.
+    pub answers: Vec<Recorded>,
+    /// The providers whose health changed by it, as they are now.
+    pub health: Vec<ProviderHealth>,
 }
 
 /// What is known of an attempt before its verdict.

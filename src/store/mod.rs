@@ -16,12 +16,12 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
-pub use claim::{Claim, ClaimRequest, LeaseToken, OpenRun, PastAttempt};
+pub use claim::{Claim, ClaimRequest, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
 pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
 pub use error::StoreError;
-pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd};
+pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written};
 
 /// The database, as the rest of Backstop speaks to it. Every method is one transaction.
 #[async_trait]
@@ -58,7 +58,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When the transaction failed: then nothing of it was written.
-    async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Vec<Recorded>, StoreError>;
+    async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError>;
 
     /// Gives the half-open provider's probe to a job, if it is to be had.
     async fn take_probe(

@@ -1,0 +1,355 @@
+//! Claims and leases on SQLite.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value, json};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Row, Sqlite, Transaction};
+
+use crate::domain::chain::Chain;
+use crate::domain::job::{Job, JobId, RunId};
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::plan::{Override, bend};
+use crate::domain::time::{Timestamp, from_text, to_text};
+use crate::store::claim::{Claim, ClaimRequest, Held, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
+use crate::store::error::StoreError;
+
+/// One index seek per level, highest first; SQLite stops at the limit before it opens the lower levels.
+const DUE: &str = "
+    SELECT id FROM (
+        SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 9 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 8 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 7 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 6 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 5 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 4 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 3 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 2 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 1 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 0 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+    ) LIMIT $3";
+
+const ORPHANED: &str = "
+    SELECT id FROM jobs WHERE status = 'running' AND lease_until <= $2 AND asset = $1 LIMIT $3";
+
+const CLAIM: &str = "
+    UPDATE jobs
+    SET status = 'running', lease_token = $2, lease_until = $3, lease_owner = $4,
+        started_at = coalesce(started_at, $5), updated_at = $5
+    WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'pending' AND run_at <= $5
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+
+const TAKE_OVER: &str = "
+    UPDATE jobs
+    SET lease_token = $2, lease_until = $3, lease_owner = $4, deaths = deaths + 1, updated_at = $5
+    WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running' AND +lease_until <= $5
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+
+/// Opens a run for every job that has none open.
+const OPEN_RUNS: &str = "
+    INSERT INTO runs (job_id, number, chain, override, started_at)
+    SELECT j.value ->> 0, 1 + coalesce(last.number, 0), j.value ->> 1, j.value ->> 2, $2
+    FROM json_each($1) AS j
+    LEFT JOIN runs AS last ON last.job_id = j.value ->> 0
+        AND last.number = (SELECT max(number) FROM runs WHERE job_id = j.value ->> 0)
+    WHERE last.id IS NULL OR last.finished_at IS NOT NULL
+    RETURNING id, job_id, number";
+
+const ADOPTED_RUNS: &str = "
+    SELECT r.id, r.job_id, r.number, r.chain
+    FROM json_each($1) AS j JOIN runs AS r ON r.job_id = j.value
+    WHERE r.finished_at IS NULL";
+
+const PAST_ATTEMPTS: &str = "
+    SELECT a.id, a.run_id, a.position, a.provider, a.status, a.class, a.error, a.operation, a.fingerprint
+    FROM json_each($1) AS r JOIN attempts AS a ON a.run_id = r.value
+    ORDER BY a.id";
+
+const REFUSALS: &str = "
+    SELECT a.job_id, a.provider, r.prompt_digest
+    FROM json_each($1) AS j
+    JOIN attempts AS a ON a.job_id = j.value AND a.class = 'refused'
+    JOIN runs AS r ON r.id = a.run_id AND r.finished_at IS NOT NULL";
+
+/// Claims what is due. An idle queue is only read: nothing is written where nothing is found.
+pub(super) async fn claim_due(
+    writer: &SqlitePool,
+    readers: &SqlitePool,
+    request: &ClaimRequest,
+) -> Result<Vec<Claim>, StoreError> {
+    let mut due = Vec::new();
+    let mut orphaned = Vec::new();
+    for wanted in request.wanted.iter().filter(|wanted| wanted.most > 0) {
+        let left_behind = find(readers, ORPHANED, wanted, request.now, wanted.most).await?;
+        let free = wanted.most.saturating_sub(u32::try_from(left_behind.len()).unwrap_or(u32::MAX));
+        if free > 0 {
+            due.extend(find(readers, DUE, wanted, request.now, free).await?);
+        }
+        orphaned.extend(left_behind);
+    }
+    if due.is_empty() && orphaned.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut jobs = take(&mut tx, TAKE_OVER, &orphaned, request).await?;
+    jobs.extend(take(&mut tx, CLAIM, &due, request).await?);
+    let claims = open_runs(&mut tx, jobs, request).await?;
+    tx.commit().await?;
+    Ok(claims)
+}
+
+/// Renews leases and says what is still held.
+pub(super) async fn renew(
+    writer: &SqlitePool,
+    tokens: &[LeaseToken],
+    until: Timestamp,
+) -> Result<Vec<Held>, StoreError> {
+    let tokens: Vec<&str> = tokens.iter().map(|token| token.0.as_str()).collect();
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let rows = sqlx::query(
+        "UPDATE jobs SET lease_until = $2
+         WHERE lease_token IN (SELECT value FROM json_each($1)) AND +status = 'running'
+         RETURNING lease_token, id",
+    )
+    .bind(json!(tokens).to_string())
+    .bind(to_text(until))
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    rows.iter().map(|row| Ok((LeaseToken(row.try_get(0)?), JobId(row.try_get(1)?)))).collect()
+}
+
+/// Ends every lease of an owner that is certainly dead.
+pub(super) async fn expire(writer: &SqlitePool, owner: &str, now: Timestamp) -> Result<u64, StoreError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let done = sqlx::query(
+        "UPDATE jobs SET lease_until = $2 WHERE status = 'running' AND lease_owner = $1 AND lease_until > $2",
+    )
+    .bind(owner)
+    .bind(to_text(now))
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}
+
+/// The owners of running jobs, without `own`.
+pub(super) async fn other_owners(readers: &SqlitePool, own: &str) -> Result<Vec<String>, StoreError> {
+    let owners = sqlx::query_scalar(
+        "SELECT DISTINCT lease_owner FROM jobs
+         WHERE status = 'running' AND lease_owner IS NOT NULL AND lease_owner <> $1",
+    )
+    .bind(own)
+    .fetch_all(readers)
+    .await?;
+    Ok(owners)
+}
+
+/// When the next pending job of these assets is due.
+pub(super) async fn next_due_at(
+    readers: &SqlitePool,
+    assets: &[AssetName],
+) -> Result<Option<Timestamp>, StoreError> {
+    let mut soonest: Option<String> = None;
+    for asset in assets {
+        for priority in 0..=9_i64 {
+            let next: Option<String> = sqlx::query_scalar(
+                "SELECT min(run_at) FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = $2",
+            )
+            .bind(asset.as_str())
+            .bind(priority)
+            .fetch_one(readers)
+            .await?;
+            if let Some(next) = next
+                && soonest.as_ref().is_none_or(|soonest| next < *soonest)
+            {
+                soonest = Some(next);
+            }
+        }
+    }
+    Ok(soonest.as_deref().and_then(from_text))
+}
+
+async fn find(
+    readers: &SqlitePool,
+    sql: &'static str,
+    wanted: &Wanted,
+    now: Timestamp,
+    most: u32,
+) -> Result<Vec<i64>, StoreError> {
+    let ids = sqlx::query_scalar(sql)
+        .bind(wanted.asset.as_str())
+        .bind(to_text(now))
+        .bind(i64::from(most))
+        .fetch_all(readers)
+        .await?;
+    Ok(ids)
+}
+
+async fn take(
+    tx: &mut Transaction<'_, Sqlite>,
+    sql: &'static str,
+    ids: &[i64],
+    request: &ClaimRequest,
+) -> Result<Vec<(Job, u32)>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(sql)
+        .bind(json!(ids).to_string())
+        .bind(&request.token.0)
+        .bind(to_text(request.lease_until))
+        .bind(&request.owner)
+        .bind(to_text(request.now))
+        .fetch_all(&mut **tx)
+        .await?;
+    let place: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    let mut jobs: Vec<(Job, u32)> = rows.iter().filter_map(decode).collect();
+    jobs.sort_by_key(|(job, _)| place.get(&job.id.0).copied());
+    Ok(jobs)
+}
+
+/// Reads a claimed job. A row that cannot be read spoils itself, not its batch: its lease runs out, and after
+/// three such deaths it is a person's.
+fn decode(row: &SqliteRow) -> Option<(Job, u32)> {
+    let read = || -> Result<(Job, u32), sqlx::Error> {
+        let asset: String = row.try_get(1)?;
+        let input: String = row.try_get(4)?;
+        let started_at: String = row.try_get(8)?;
+        let refuse = |what: &str| sqlx::Error::Decode(what.to_owned().into());
+        let job = Job {
+            id: JobId(row.try_get(0)?),
+            asset: AssetName::parse(&asset).map_err(|error| refuse(&error.to_string()))?,
+            slug: row.try_get(2)?,
+            prompt: row.try_get(3)?,
+            input: match serde_json::from_str(&input) {
+                Ok(Value::Object(input)) => input,
+                Ok(_) | Err(_) => Map::new(),
+            },
+            provider_override: row.try_get(5)?,
+            counted_runs: row.try_get(6)?,
+            max_runs: row.try_get(7)?,
+            first_claimed_at: from_text(&started_at).ok_or_else(|| refuse("started_at is no time"))?,
+        };
+        Ok((job, row.try_get(9)?))
+    };
+    match read() {
+        Ok(read) => Some(read),
+        Err(error) => {
+            let id: Option<i64> = row.try_get(0).ok();
+            tracing::error!(job.id = id, %error, "a claimed job's row cannot be read; it is left alone");
+            None
+        }
+    }
+}
+
+async fn open_runs(
+    tx: &mut Transaction<'_, Sqlite>,
+    jobs: Vec<(Job, u32)>,
+    request: &ClaimRequest,
+) -> Result<Vec<Claim>, StoreError> {
+    let chains: HashMap<&AssetName, &Chain> =
+        request.wanted.iter().map(|wanted| (&wanted.asset, &wanted.chain)).collect();
+    let links: HashMap<i64, Vec<String>> = jobs
+        .iter()
+        .map(|(job, _)| {
+            let links = chains.get(&job.asset).map_or_else(Vec::new, |chain| links_of(chain, job));
+            (job.id.0, links)
+        })
+        .collect();
+    let rows: Vec<Value> = jobs
+        .iter()
+        .map(|(job, _)| {
+            let links = links.get(&job.id.0).map_or_else(String::new, |links| json!(links).to_string());
+            json!([job.id.0, links, job.provider_override])
+        })
+        .collect();
+    let opened = sqlx::query(OPEN_RUNS)
+        .bind(Value::Array(rows).to_string())
+        .bind(to_text(request.now))
+        .fetch_all(&mut **tx)
+        .await?;
+    let mut runs: HashMap<i64, OpenRun> = HashMap::with_capacity(jobs.len());
+    for row in &opened {
+        let job: i64 = row.try_get(1)?;
+        let links = links.get(&job).cloned().unwrap_or_default();
+        let run = OpenRun { id: RunId(row.try_get(0)?), number: row.try_get(2)?, links, past: Vec::new() };
+        runs.insert(job, run);
+    }
+    adopt_runs(tx, &jobs, &mut runs).await?;
+    let mut refusals = refusals(tx, &jobs, &runs).await?;
+    let claims = jobs.into_iter().filter_map(|(job, deaths)| {
+        let run = runs.remove(&job.id.0)?;
+        let refusals = refusals.remove(&job.id.0).unwrap_or_default();
+        Some(Claim { job, token: request.token.clone(), run, refusals, deaths })
+    });
+    Ok(claims.collect())
+}
+
+/// The links of a job's new run, as its row keeps them.
+fn links_of(chain: &Chain, job: &Job) -> Vec<String> {
+    let wish = job.provider_override.as_deref().and_then(|typed| Override::parse(typed).ok());
+    bend(chain, wish.as_ref()).iter().map(ToString::to_string).collect()
+}
+
+/// A dead worker's open run goes on as it was: same row, number, chain, attempts.
+async fn adopt_runs(
+    tx: &mut SqliteConnection,
+    jobs: &[(Job, u32)],
+    runs: &mut HashMap<i64, OpenRun>,
+) -> Result<(), StoreError> {
+    let missing: Vec<i64> =
+        jobs.iter().map(|(job, _)| job.id.0).filter(|id| !runs.contains_key(id)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let rows = sqlx::query(ADOPTED_RUNS).bind(json!(missing).to_string()).fetch_all(&mut *tx).await?;
+    let mut adopted: HashMap<i64, i64> = HashMap::new();
+    for row in &rows {
+        let (id, job): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
+        let chain: String = row.try_get(3)?;
+        let links = serde_json::from_str(&chain).unwrap_or_default();
+        adopted.insert(id, job);
+        runs.insert(job, OpenRun { id: RunId(id), number: row.try_get(2)?, links, past: Vec::new() });
+    }
+    let ids: Vec<&i64> = adopted.keys().collect();
+    let attempts = sqlx::query(PAST_ATTEMPTS).bind(json!(ids).to_string()).fetch_all(&mut *tx).await?;
+    for row in &attempts {
+        let run_id: i64 = row.try_get(1)?;
+        let provider: String = row.try_get(3)?;
+        let (Some(job), Ok(provider)) = (adopted.get(&run_id), ProviderName::parse(&provider)) else { continue };
+        let Some(run) = runs.get_mut(job) else { continue };
+        run.past.push(PastAttempt {
+            id: row.try_get(0)?,
+            position: row.try_get(2)?,
+            provider,
+            status: row.try_get(4)?,
+            class: row.try_get(5)?,
+            error: row.try_get(6)?,
+            operation: row.try_get(7)?,
+            fingerprint: row.try_get(8)?,
+        });
+    }
+    Ok(())
+}
+
+async fn refusals(
+    tx: &mut SqliteConnection,
+    jobs: &[(Job, u32)],
+    runs: &HashMap<i64, OpenRun>,
+) -> Result<HashMap<i64, Vec<Refusal>>, StoreError> {
+    let again = |id: &i64| runs.get(id).is_some_and(|run| run.number > 1);
+    let ids: Vec<i64> = jobs.iter().map(|(job, _)| job.id.0).filter(again).collect();
+    let mut refusals: HashMap<i64, Vec<Refusal>> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(refusals);
+    }
+    let rows = sqlx::query(REFUSALS).bind(json!(ids).to_string()).fetch_all(&mut *tx).await?;
+    for row in &rows {
+        let provider: String = row.try_get(1)?;
+        let Ok(provider) = ProviderName::parse(&provider) else { continue };
+        let refusal = Refusal { provider, prompt_digest: row.try_get(2)? };
+        refusals.entry(row.try_get(0)?).or_default().push(refusal);
+    }
+    Ok(refusals)
+}
