@@ -1,1 +1,7 @@
-//! SQLite: the default database, one file.
+//! The store on one SQLite file.
+
+mod claim;
+mod ledger;
+pub mod migrate;
+pub mod mirror;
+pub mod open;
