@@ -1,0 +1,360 @@
+//! The ledger on SQLite: many entries in one transaction, each fenced on its own.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde_json::{Value, json};
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+
+use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
+use crate::domain::chain::MANUAL;
+use crate::domain::health::RunReport;
+use crate::domain::job::JobStatus;
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::time::{Timestamp, to_text};
+use crate::store::claim::LeaseToken;
+use crate::store::error::StoreError;
+use crate::store::ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written};
+
+use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
+
+const BEGIN: &str = "
+    INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, fingerprint, started_at)
+    SELECT $1, $2, $3, $4, $5, $6, 'started', $7, $8
+    WHERE EXISTS (SELECT 1 FROM jobs WHERE id = $2 AND +lease_token = $9 AND +status = 'running')
+    RETURNING id";
+
+/// The first verdict wins: an attempt is settled once, whoever holds its job by then.
+const SETTLE: &str = "
+    UPDATE attempts
+    SET status = $2, class = $3, error = $4, http_status = $5, request_id = $6, finished_at = $7, cost_micros = $8
+    WHERE id = $1 AND status IN ('started', 'accepted')";
+
+const INSERT_SETTLED: &str = "
+    INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, class, error, http_status,
+                          request_id, fingerprint, started_at, finished_at, cost_micros)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+           value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14
+    FROM json_each($1) AS entry
+    WHERE EXISTS (SELECT 1 FROM runs WHERE id = entry.value ->> 0)";
+
+/// The unary plus keeps the planner from looking jobs up by the token that a whole batch shares.
+const END_JOBS: &str = "
+    UPDATE jobs
+    SET status = e.status, lease_token = NULL, lease_until = NULL, lease_owner = NULL,
+        provider_override = CASE WHEN e.status = 'pending' THEN provider_override END,
+        url = CASE WHEN e.status = 'done' THEN e.url ELSE jobs.url END,
+        text = CASE WHEN e.status = 'done' THEN e.text ELSE jobs.text END,
+        content_type = CASE WHEN e.status = 'done' THEN e.content_type ELSE jobs.content_type END,
+        metadata = CASE WHEN e.status = 'done' THEN e.metadata ELSE jobs.metadata END,
+        provider = coalesce(e.provider, jobs.provider), fallback_used = coalesce(e.fallback_used, jobs.fallback_used),
+        message = e.message, error = e.error, run_at = coalesce(e.run_at, jobs.run_at),
+        runs = jobs.runs + e.counted, deaths = 0, solo_deaths = 0, updated_at = $2,
+        finished_at = CASE WHEN e.status = 'pending' THEN NULL ELSE $2 END
+    FROM (SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS status, value ->> 3 AS url,
+                 value ->> 4 AS text, value ->> 5 AS content_type, value ->> 6 AS provider,
+                 value ->> 7 AS fallback_used, value ->> 8 AS message, value ->> 9 AS error,
+                 value ->> 10 AS metadata, value ->> 11 AS run_at, value ->> 12 AS counted
+          FROM json_each($1)) AS e
+    WHERE jobs.id = e.id AND +jobs.lease_token = e.token AND +jobs.status = 'running'
+    RETURNING jobs.id";
+
+const END_RUNS: &str = "
+    UPDATE runs
+    SET finished_at = $2, outcome = e.outcome, provider = e.provider, fallback_used = e.fallback_used,
+        error = e.error, prompt_digest = e.prompt_digest
+    FROM (SELECT value ->> 0 AS id, value ->> 1 AS outcome, value ->> 2 AS provider, value ->> 3 AS fallback_used,
+                 value ->> 4 AS error, value ->> 5 AS prompt_digest
+          FROM json_each($1)) AS e
+    WHERE runs.id = e.id AND +runs.finished_at IS NULL";
+
+const NOTIFY: &str = "
+    INSERT INTO notices (job_id, kind, created_at)
+    SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)";
+
+/// Writes entries in one transaction; the answers are in their order.
+pub(super) async fn record(
+    writer: &SqlitePool,
+    entries: &[Entry],
+    now: Timestamp,
+) -> Result<Written, StoreError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut answers = vec![Recorded::Written; entries.len()];
+    let mut events: Vec<&HealthEvent> = Vec::new();
+    let mut fresh: Vec<&AttemptResult> = Vec::new();
+    let mut ends: Vec<(usize, &RunEnd)> = Vec::new();
+    for (entry, answer) in entries.iter().zip(&mut answers) {
+        match entry {
+            Entry::Begin { token, facts } => *answer = begin(&mut tx, token, facts).await?,
+            Entry::Accept { attempt, operation } => accept(&mut tx, *attempt, operation).await?,
+            Entry::Settle(result) => {
+                if book(&mut tx, result, &mut fresh).await? {
+                    events.extend(&result.event);
+                }
+            }
+            Entry::Finish(_) => {}
+        }
+    }
+    for (place, entry) in entries.iter().enumerate() {
+        let Entry::Finish(end) = entry else { continue };
+        for result in &end.attempts {
+            if book(&mut tx, result, &mut fresh).await? {
+                events.extend(&result.event);
+            }
+        }
+        ends.push((place, end));
+    }
+    insert_settled(&mut tx, &fresh).await?;
+    let held = end_jobs(&mut tx, &ends, now).await?;
+    for (place, end) in &ends {
+        if !held.contains(&end.job.0)
+            && let Some(answer) = answers.get_mut(*place)
+        {
+            *answer = Recorded::LeaseGone;
+        }
+    }
+    let kept: Vec<&RunEnd> = ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
+    end_runs(&mut tx, &kept, now).await?;
+    remember_assets(&mut tx, &kept, now).await?;
+    notify(&mut tx, &kept, now).await?;
+    let health = remember_providers(&mut tx, &events, now).await?;
+    tx.commit().await?;
+    Ok(Written { answers, health })
+}
+
+/// Gives the half-open provider's probe to one job.
+pub(super) async fn take_probe(
+    writer: &SqlitePool,
+    provider: &ProviderName,
+    probe: Probe,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut health = load_provider_health(&mut tx, provider).await?;
+    let taken = health.take_probe(probe.job, now, probe.until, fingerprint);
+    if taken {
+        save_provider_health(&mut tx, &health, now).await?;
+    }
+    tx.commit().await?;
+    Ok(taken)
+}
+
+async fn begin(
+    tx: &mut SqliteConnection,
+    token: &LeaseToken,
+    facts: &AttemptFacts,
+) -> Result<Recorded, StoreError> {
+    let id: Option<i64> = sqlx::query_scalar(BEGIN)
+        .bind(facts.run.0)
+        .bind(facts.job.0)
+        .bind(facts.position)
+        .bind(facts.repeat)
+        .bind(facts.provider.as_str())
+        .bind(facts.model.as_deref())
+        .bind(&facts.fingerprint)
+        .bind(to_text(facts.started_at))
+        .bind(&token.0)
+        .fetch_optional(tx)
+        .await?;
+    Ok(id.map_or(Recorded::LeaseGone, |id| Recorded::Begun(AttemptId(id))))
+}
+
+async fn accept(tx: &mut SqliteConnection, attempt: AttemptId, operation: &str) -> Result<(), StoreError> {
+    sqlx::query("UPDATE attempts SET status = 'accepted', operation = $2 WHERE id = $1 AND status = 'started'")
+        .bind(attempt.0)
+        .bind(operation)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Books a verdict; `false` when another was there first. Attempts without a row of their own yet are gathered.
+async fn book<'a>(
+    tx: &mut SqliteConnection,
+    result: &'a AttemptResult,
+    fresh: &mut Vec<&'a AttemptResult>,
+) -> Result<bool, StoreError> {
+    let Some(row) = result.row else {
+        fresh.push(result);
+        return Ok(true);
+    };
+    let done = sqlx::query(SETTLE)
+        .bind(row.0)
+        .bind(result.status)
+        .bind(result.class)
+        .bind(result.error.as_deref())
+        .bind(result.http_status)
+        .bind(result.request_id.as_deref())
+        .bind(to_text(result.finished_at))
+        .bind(result.cost_micros)
+        .execute(tx)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn insert_settled(tx: &mut SqliteConnection, fresh: &[&AttemptResult]) -> Result<(), StoreError> {
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let row = |result: &&AttemptResult| {
+        let facts = &result.facts;
+        json!([
+            facts.run,
+            facts.job,
+            facts.position,
+            facts.repeat,
+            facts.provider,
+            facts.model,
+            result.status,
+            result.class,
+            result.error,
+            result.http_status,
+            result.request_id,
+            facts.fingerprint,
+            to_text(facts.started_at),
+            to_text(result.finished_at),
+            result.cost_micros
+        ])
+    };
+    let rows: Value = fresh.iter().map(row).collect();
+    sqlx::query(INSERT_SETTLED).bind(rows.to_string()).execute(tx).await?;
+    Ok(())
+}
+
+async fn end_jobs(
+    tx: &mut SqliteConnection,
+    ends: &[(usize, &RunEnd)],
+    now: Timestamp,
+) -> Result<HashSet<i64>, StoreError> {
+    if ends.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows: Value = ends.iter().map(|(_, end)| job_row(end)).collect();
+    let held: Vec<i64> =
+        sqlx::query_scalar(END_JOBS).bind(rows.to_string()).bind(to_text(now)).fetch_all(tx).await?;
+    Ok(held.into_iter().collect())
+}
+
+/// One row of [`END_JOBS`]: id, token, status, url, text, content type, provider, fallback used, message,
+/// error, metadata, run_at, counted.
+fn job_row(end: &RunEnd) -> Value {
+    let (id, token, error) = (end.job, &end.token.0, &end.error);
+    let none = Value::Null;
+    match &end.ending {
+        Ending::Done { provider, fallback_used, url, text, content_type, metadata, message } => {
+            let metadata = Value::Object(metadata.clone()).to_string();
+            let fallback = i64::from(*fallback_used);
+            let status = JobStatus::Done;
+            json!([id, token, status, url, text, content_type, provider, fallback, message, none, metadata, none, 1])
+        }
+        Ending::Manual { message } => {
+            let status = JobStatus::Manual;
+            json!([id, token, status, none, none, none, MANUAL, 1, message, error, none, none, 1])
+        }
+        Ending::Failed { message } => {
+            let status = JobStatus::Failed;
+            json!([id, token, status, none, none, none, none, none, message, error, none, none, 1])
+        }
+        Ending::Later { run_at } => pending_row(end, *run_at, 1),
+        Ending::HandBack { run_at, .. } => pending_row(end, *run_at, 0),
+    }
+}
+
+fn pending_row(end: &RunEnd, run_at: Timestamp, counted: u8) -> Value {
+    let (none, run_at) = (Value::Null, to_text(run_at));
+    let status = JobStatus::Pending;
+    json!([end.job, end.token.0, status, none, none, none, none, none, none, end.error, none, run_at, counted])
+}
+
+async fn end_runs(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> Result<(), StoreError> {
+    let rows: Vec<Value> = kept.iter().filter_map(|end| run_row(end)).collect();
+    if !rows.is_empty() {
+        let rows = Value::Array(rows).to_string();
+        sqlx::query(END_RUNS).bind(rows).bind(to_text(now)).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// One row of [`END_RUNS`]; `None` for a run that stays open.
+fn run_row(end: &RunEnd) -> Option<Value> {
+    let outcome = end.ending.outcome()?;
+    let (provider, fallback) = match &end.ending {
+        Ending::Done { provider, fallback_used, .. } => (Some(provider), Some(i64::from(*fallback_used))),
+        Ending::Manual { .. } | Ending::Failed { .. } | Ending::Later { .. } | Ending::HandBack { .. } => (None, None),
+    };
+    Some(json!([end.run, outcome, provider, fallback, end.error, end.prompt_digest]))
+}
+
+async fn remember_assets(
+    tx: &mut SqliteConnection,
+    kept: &[&RunEnd],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut reports: BTreeMap<&AssetName, Vec<&RunReport>> = BTreeMap::new();
+    for end in kept {
+        if let Some(report) = &end.report {
+            reports.entry(&end.asset).or_default().push(report);
+        }
+    }
+    for (asset, reports) in reports {
+        let mut health = load_asset_health(tx, asset).await?;
+        reports.into_iter().for_each(|report| health.remember(report));
+        save_asset_health(tx, &health, now).await?;
+    }
+    Ok(())
+}
+
+async fn remember_providers(
+    tx: &mut SqliteConnection,
+    events: &[&HealthEvent],
+    now: Timestamp,
+) -> Result<Vec<ProviderHealth>, StoreError> {
+    let mut by_provider: BTreeMap<&ProviderName, Vec<&HealthEvent>> = BTreeMap::new();
+    for event in events {
+        by_provider.entry(&event.provider).or_default().push(event);
+    }
+    let mut changed = Vec::with_capacity(by_provider.len());
+    for (provider, events) in by_provider {
+        let mut health = load_provider_health(tx, provider).await?;
+        events.into_iter().for_each(|event| health.remember(event));
+        save_provider_health(tx, &health, now).await?;
+        changed.push(health);
+    }
+    Ok(changed)
+}
+
+/// Puts what somebody wants to be told of into the outbox.
+async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> Result<(), StoreError> {
+    let told = |end: &&&RunEnd| end.notify && matches!(end.ending, Ending::Manual { .. });
+    let rows: Vec<Value> = kept.iter().filter(told).map(|end| json!([end.job, JobStatus::Manual])).collect();
+    if !rows.is_empty() {
+        let rows = Value::Array(rows).to_string();
+        sqlx::query(NOTIFY).bind(rows).bind(to_text(now)).execute(tx).await?;
+    }
+    Ok(())
+}
+
+/// Deletes settled jobs that nobody waits for, a batch at a time.
+pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let deleted = sqlx::query(
+        "DELETE FROM jobs WHERE id IN (
+             SELECT id FROM jobs WHERE status IN ('done', 'failed', 'cancelled') AND finished_at < $1
+             ORDER BY finished_at LIMIT $2)",
+    )
+    .bind(to_text(before))
+    .bind(limit)
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    sqlx::query("DELETE FROM notices WHERE sent_at < $1").bind(to_text(before)).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(deleted)
+}
+
+/// Statistics for the planner, and the write-ahead log folded back where no reader holds it.
+pub(super) async fn tend(writer: &SqlitePool) -> Result<(), StoreError> {
+    sqlx::query("PRAGMA optimize").execute(writer).await?;
+    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
+    Ok(())
+}
