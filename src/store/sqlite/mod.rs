@@ -1,1 +1,5 @@
-//! SQLite: the default database, one file.
+//! The store on one SQLite file.
+
+pub mod migrate;
+pub mod mirror;
+pub mod open;

@@ -1,0 +1,149 @@
+//! Brings a database file to the schema of this program, and refuses files it must not touch.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::SqlitePool;
+
+use super::open::Pools;
+use crate::store::error::StoreError;
+
+/// `PRAGMA application_id` of our files: "BSTP". The first migration sets it.
+const APPLICATION_ID: i64 = 0x4253_5450;
+
+/// How long a start waits for another one that is migrating.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often it looks.
+const LOCK_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Every migration, oldest first. Numbered, forward only, never edited once released.
+const FILES: [(i64, &str, &str); 3] = [
+    (1, "tables", include_str!("../../../migrations/sqlite/0001_tables.sql")),
+    (2, "defences", include_str!("../../../migrations/sqlite/0002_defences.sql")),
+    (3, "views", include_str!("../../../migrations/sqlite/0003_views.sql")),
+];
+
+/// What a migration came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Migrated {
+    /// The schema's number before; 0 for an empty file.
+    pub from: i64,
+    /// The schema's number now.
+    pub to: i64,
+}
+
+/// The number of the schema that this program works with.
+#[must_use]
+pub fn newest() -> i64 {
+    FILES.iter().map(|(number, ..)| *number).max().unwrap_or(0)
+}
+
+/// Applies what is missing. Safe when two processes start at once: the second waits and finds nothing to do.
+///
+/// # Errors
+/// When the file belongs to another program or to a newer Backstop, when a released migration was edited, or
+/// when the database fails.
+pub async fn migrate(pools: &Pools, path: &Path) -> Result<Migrated, StoreError> {
+    let lock = StartLock::take(path).await?;
+    refuse_foreign(&pools.writer, path).await?;
+    let from = version(&pools.writer).await?;
+    let to = newest();
+    if from > to {
+        return Err(StoreError::schema(format!(
+            "{} has schema {from}, and this program knows schemas up to {to}; it was written by a newer \
+             Backstop, so start that one",
+            path.display()
+        )));
+    }
+    // The migrator must be given the pool: on a connection it cannot be spawned.
+    migrator().run(&pools.writer).await.map_err(|error| explain(&error, path))?;
+    drop(lock);
+    Ok(Migrated { from, to })
+}
+
+/// The number of the schema in the file; 0 for an empty one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn version(pool: &SqlitePool) -> Result<i64, StoreError> {
+    let has_table = "SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'";
+    if sqlx::query_scalar::<_, i64>(has_table).fetch_one(pool).await? == 0 {
+        return Ok(0);
+    }
+    let newest = "SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success";
+    Ok(sqlx::query_scalar(newest).fetch_one(pool).await?)
+}
+
+/// Refuses a file that holds another program's tables: nothing of it is changed.
+pub(super) async fn refuse_foreign(pool: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(pool).await?;
+    if id == APPLICATION_ID {
+        return Ok(());
+    }
+    // A start that died before its first migration leaves the migrator's own table behind.
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> '_sqlx_migrations'";
+    let tables: i64 = sqlx::query_scalar(tables).fetch_one(pool).await?;
+    if id == 0 && tables == 0 {
+        return Ok(());
+    }
+    Err(StoreError::schema(format!(
+        "{} is a database of another program, not a Backstop queue; name another file",
+        path.display()
+    )))
+}
+
+fn migrator() -> Migrator {
+    let migration = |(number, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(FILES.into_iter().map(migration).collect())
+}
+
+fn explain(error: &MigrateError, path: &Path) -> StoreError {
+    StoreError::schema(format!("{} could not be brought to schema {}: {error}", path.display(), newest()))
+}
+
+/// Held by whoever changes the file's form; SQLite's own locks do not cover a whole migration. It is freed when
+/// dropped, and by the system when its process dies. The file stays: removing it would let two in.
+#[derive(Debug)]
+pub(super) struct StartLock {
+    /// Open for as long as the lock is held.
+    _file: File,
+}
+
+impl StartLock {
+    /// Waits for the lock of the database at `path`, for a bounded time.
+    pub(super) async fn take(path: &Path) -> Result<Self, StoreError> {
+        let path = lock_path(path);
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| StoreError::file(&path, error))?;
+        let mut waited = Duration::ZERO;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if waited < LOCK_PATIENCE => {
+                    tokio::time::sleep(LOCK_INTERVAL).await;
+                    waited += LOCK_INTERVAL;
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(StoreError::Busy(format!("another start holds {}", path.display())));
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::file(&path, error)),
+            }
+        }
+    }
+}
+
+fn lock_path(database: &Path) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(".migrate-lock");
+    PathBuf::from(name)
+}

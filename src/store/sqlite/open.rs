@@ -1,0 +1,176 @@
+//! Opens the database file: one connection that writes, a few that read, and the settings both rely on.
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+
+use super::migrate::{StartLock, refuse_foreign};
+use crate::store::error::StoreError;
+
+/// Connections that read; the daemon's own reads are few, the others are people's.
+const READERS: u32 = 4;
+
+/// How long a statement waits for somebody else's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the write-ahead log is cut back to after a checkpoint, in bytes.
+const WAL_LIMIT: &str = "67108864";
+
+/// The first release without the bug that could damage a database when a checkpoint met a writer
+/// (<https://sqlite.org/wal.html#walresetbug>).
+const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
+
+/// The connections to one database file.
+#[derive(Debug, Clone)]
+pub struct Pools {
+    /// The only connection that writes; every transaction on it begins with `BEGIN IMMEDIATE`.
+    pub writer: SqlitePool,
+    /// Connections that cannot write.
+    pub readers: SqlitePool,
+}
+
+impl Pools {
+    /// Closes every connection; the last one folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Opens the database at `path`, and makes an empty one where there is none. The schema is
+/// [`migrate`](super::migrate::migrate)'s.
+///
+/// # Errors
+/// When the file cannot be opened, belongs to another program, or does not support a write-ahead log.
+pub async fn open(path: &Path) -> Result<Pools, StoreError> {
+    create_if_missing(path)?;
+    let options = options(path);
+    let writer = SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options.clone())
+        .await?;
+    refuse_old_sqlite(&writer).await?;
+    refuse_foreign(&writer, path).await?;
+    use_wal(&writer, path).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_with(options.read_only(true).pragma("query_only", "ON"))
+        .await?;
+    Ok(Pools { writer, readers })
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    // No journal mode here: it would be set before we know whose file this is.
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(true)
+        .optimize_on_close(true, 400)
+        .pragma("trusted_schema", "OFF")
+        .pragma("mmap_size", "0")
+        .pragma("journal_size_limit", WAL_LIMIT)
+        .disable_statement_logging()
+}
+
+/// SQLite would create the file without write permission for the group, whatever the umask says, and then no
+/// member of the group could enqueue. An existing file is not touched: closing a second descriptor of it would
+/// drop the locks this process holds.
+fn create_if_missing(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::file(path, error)),
+    }
+}
+
+async fn refuse_old_sqlite(pool: &SqlitePool) -> Result<(), StoreError> {
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?;
+    if parse_version(&version).is_some_and(|found| found >= OLDEST_SQLITE) {
+        return Ok(());
+    }
+    let (major, minor, patch) = OLDEST_SQLITE;
+    Err(StoreError::Other(format!(
+        "this program was built with SQLite {version}, which can damage a database; build it with \
+         {major}.{minor}.{patch} or later"
+    )))
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split('.').map(|part| part.parse::<u32>().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
+}
+
+/// The write-ahead log is a property of the file. Turning it on needs the file for oneself and does not wait
+/// for it, so two first starts take turns.
+async fn use_wal(writer: &SqlitePool, path: &Path) -> Result<(), StoreError> {
+    let mode = |sql: &'static str| sqlx::query_scalar::<_, String>(sql).fetch_one(writer);
+    if mode("PRAGMA journal_mode").await? == "wal" {
+        return Ok(());
+    }
+    let lock = StartLock::take(path).await?;
+    let found = mode("PRAGMA journal_mode = WAL").await?;
+    drop(lock);
+    if found == "wal" {
+        return Ok(());
+    }
+    Err(StoreError::Other(format!(
+        "{} cannot keep a write-ahead log (its journal mode stays \"{found}\"); move it to a local disk",
+        path.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_compare_by_number() {
+        let recent = |text: &str| parse_version(text).is_some_and(|found| found >= OLDEST_SQLITE);
+        for good in ["3.51.3", "3.51.10", "3.52.0", "4.0.0"] {
+            assert!(recent(good), "{good}");
+        }
+        for bad in ["3.51.2", "3.9.9", "3.40.1", "", "3.51"] {
+            assert!(!recent(bad), "{bad}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_is_opened_with_the_settings_the_rest_relies_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pools = open(&folder.path().join("backstop.db")).await.expect("opens");
+        let check = async |pool: &SqlitePool, sql: &'static str, expected: i64| {
+            let found: i64 = sqlx::query_scalar(sql).fetch_one(pool).await.expect(sql);
+            assert_eq!(found, expected, "{sql}");
+        };
+        for pool in [&pools.writer, &pools.readers] {
+            check(pool, "PRAGMA foreign_keys", 1).await;
+            check(pool, "PRAGMA trusted_schema", 0).await;
+            check(pool, "PRAGMA synchronous", 2).await;
+            check(pool, "PRAGMA busy_timeout", 5000).await;
+        }
+        let write = "CREATE TABLE t (x)";
+        assert!(sqlx::query(write).execute(&pools.readers).await.is_err(), "a reader cannot write");
+        assert!(sqlx::query(write).execute(&pools.writer).await.is_ok());
+        pools.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = open(&folder.path().join("no/backstop.db")).await.expect_err("nothing to open");
+        assert!(error.to_string().contains("no/backstop.db"), "{error}");
+    }
+}
