@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! What is remembered: one trait in the domain's verbs, and the databases behind it.
 
 pub mod claim;
@@ -141,9 +140,3 @@ pub trait Store: Send + Sync {
     /// A person provides the asset.
     async fn provide(&self, job: JobId, provided: &Provided) -> Result<(), StoreError>;
 }
-=======
-//! What is remembered: one trait, and SQLite behind it.
-
-pub mod error;
-pub mod sqlite;
->>>>>>> sql

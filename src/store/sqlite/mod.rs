@@ -1,5 +1,8 @@
 //! The store on one SQLite file.
 
+mod decode;
+pub mod desk;
+pub mod health;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
