@@ -1,0 +1,1 @@
+//! The desk: what people ask of the database and tell it.
