@@ -221,6 +221,18 @@ impl Walk {
     /// Takes up an open run where a dead worker left it: `calls` finished calls of the link at `position`, of
     /// which the last came to `last`. To be told in order of position.
     pub fn take_up(&mut self, position: usize, calls: u32, last: Outcome, now: Timestamp) {
+        self.resume_at(position, now);
+        if self.at != position {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(position) {
+            link.calls = calls.saturating_sub(1);
+            self.tell(last, now, 0.0);
+        }
+    }
+
+    /// Goes on at the link at `position`, where an open run stopped; the links before it are not gone back to.
+    pub fn resume_at(&mut self, position: usize, now: Timestamp) {
         while self.at < position {
             // A link before it without any attempt was skipped then and is not gone back to.
             let Some(link) = self.links.get(self.at) else { return };
@@ -229,13 +241,6 @@ impl Walk {
                 Decision::Call(_) => SkipReason::NotEnoughTime,
             };
             self.skip(reason, now);
-        }
-        if self.at != position {
-            return;
-        }
-        if let Some(link) = self.links.get_mut(position) {
-            link.calls = calls.saturating_sub(1);
-            self.tell(last, now, 0.0);
         }
     }
 

@@ -22,6 +22,8 @@ pub struct ClaimRequest {
     pub owner: String,
     /// The assets wanted, each with its free capacity.
     pub wanted: Vec<Wanted>,
+    /// Most jobs in all.
+    pub limit: u32,
 }
 
 /// How much of one asset is wanted.

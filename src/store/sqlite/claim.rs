@@ -79,13 +79,17 @@ pub(super) async fn claim_due(
 ) -> Result<Vec<Claim>, StoreError> {
     let mut due = Vec::new();
     let mut orphaned = Vec::new();
-    for wanted in request.wanted.iter().filter(|wanted| wanted.most > 0) {
-        let left_behind = find(readers, ORPHANED, wanted, request.now, wanted.most).await?;
-        let free = wanted.most.saturating_sub(u32::try_from(left_behind.len()).unwrap_or(u32::MAX));
-        if free > 0 {
-            due.extend(find(readers, DUE, wanted, request.now, free).await?);
+    let mut left = request.limit;
+    for wanted in &request.wanted {
+        for (sql, ids) in [(ORPHANED, &mut orphaned), (DUE, &mut due)] {
+            let most = left.min(wanted.most);
+            if most == 0 {
+                break;
+            }
+            let found = find(readers, sql, wanted, request.now, most).await?;
+            left = left.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+            ids.extend(found);
         }
-        orphaned.extend(left_behind);
     }
     if due.is_empty() && orphaned.is_empty() {
         return Ok(Vec::new());
@@ -317,7 +321,9 @@ async fn adopt_runs(
     for row in &attempts {
         let run_id: i64 = row.try_get(1)?;
         let provider: String = row.try_get(3)?;
-        let (Some(job), Ok(provider)) = (adopted.get(&run_id), ProviderName::parse(&provider)) else { continue };
+        let (Some(job), Ok(provider)) = (adopted.get(&run_id), ProviderName::parse(&provider)) else {
+            continue;
+        };
         let Some(run) = runs.get_mut(job) else { continue };
         run.past.push(PastAttempt {
             id: row.try_get(0)?,

@@ -13,7 +13,9 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::{Timestamp, to_text};
 use crate::store::claim::LeaseToken;
 use crate::store::error::StoreError;
-use crate::store::ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written};
+use crate::store::ledger::{
+    AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written,
+};
 
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
 
@@ -112,7 +114,8 @@ pub(super) async fn record(
             *answer = Recorded::LeaseGone;
         }
     }
-    let kept: Vec<&RunEnd> = ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
+    let kept: Vec<&RunEnd> =
+        ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
     end_runs(&mut tx, &kept, now).await?;
     remember_assets(&mut tx, &kept, now).await?;
     notify(&mut tx, &kept, now).await?;
@@ -160,11 +163,13 @@ async fn begin(
 }
 
 async fn accept(tx: &mut SqliteConnection, attempt: AttemptId, operation: &str) -> Result<(), StoreError> {
-    sqlx::query("UPDATE attempts SET status = 'accepted', operation = $2 WHERE id = $1 AND status = 'started'")
-        .bind(attempt.0)
-        .bind(operation)
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "UPDATE attempts SET status = 'accepted', operation = $2 WHERE id = $1 AND status = 'started'",
+    )
+    .bind(attempt.0)
+    .bind(operation)
+    .execute(tx)
+    .await?;
     Ok(())
 }
 
@@ -245,7 +250,21 @@ fn job_row(end: &RunEnd) -> Value {
             let metadata = Value::Object(metadata.clone()).to_string();
             let fallback = i64::from(*fallback_used);
             let status = JobStatus::Done;
-            json!([id, token, status, url, text, content_type, provider, fallback, message, none, metadata, none, 1])
+            json!([
+                id,
+                token,
+                status,
+                url,
+                text,
+                content_type,
+                provider,
+                fallback,
+                message,
+                none,
+                metadata,
+                none,
+                1
+            ])
         }
         Ending::Manual { message } => {
             let status = JobStatus::Manual;
@@ -263,7 +282,21 @@ fn job_row(end: &RunEnd) -> Value {
 fn pending_row(end: &RunEnd, run_at: Timestamp, counted: u8) -> Value {
     let (none, run_at) = (Value::Null, to_text(run_at));
     let status = JobStatus::Pending;
-    json!([end.job, end.token.0, status, none, none, none, none, none, none, end.error, none, run_at, counted])
+    json!([
+        end.job,
+        end.token.0,
+        status,
+        none,
+        none,
+        none,
+        none,
+        none,
+        none,
+        end.error,
+        none,
+        run_at,
+        counted
+    ])
 }
 
 async fn end_runs(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> Result<(), StoreError> {
@@ -280,7 +313,9 @@ fn run_row(end: &RunEnd) -> Option<Value> {
     let outcome = end.ending.outcome()?;
     let (provider, fallback) = match &end.ending {
         Ending::Done { provider, fallback_used, .. } => (Some(provider), Some(i64::from(*fallback_used))),
-        Ending::Manual { .. } | Ending::Failed { .. } | Ending::Later { .. } | Ending::HandBack { .. } => (None, None),
+        Ending::Manual { .. } | Ending::Failed { .. } | Ending::Later { .. } | Ending::HandBack { .. } => {
+            (None, None)
+        }
     };
     Some(json!([end.run, outcome, provider, fallback, end.error, end.prompt_digest]))
 }

@@ -1,0 +1,357 @@
+//! One attempt: the intent in the ledger, the call, the checks, the vault.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::domain::ask::{Answer, Body, Checked, Output};
+use crate::domain::backoff::Backoff;
+use crate::domain::breaker::{Gate, Probe};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::name::ProviderName;
+use crate::domain::provider::Repeat;
+use crate::domain::skip::SkipReason;
+use crate::domain::time::{after, between};
+use crate::domain::walk::{Call, Outcome};
+use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry, Recorded};
+use crate::vault::VaultKey;
+
+use super::run::{Interrupt, Run};
+
+/// Text up to this size lives in `jobs.text`; longer text becomes a file.
+const SHORT_TEXT: usize = 64 * 1024;
+
+/// Between two looks at an accepted operation.
+const POLL: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(10) };
+
+/// Between two tries of the vault with an output in hand.
+const VAULT_PATIENCE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
+
+/// An asset that is checked and kept.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) checked: Checked,
+    pub(super) url: Option<String>,
+    pub(super) text: Option<String>,
+    pub(super) metadata: serde_json::Map<String, serde_json::Value>,
+    pub(super) model: Option<String>,
+}
+
+/// A call under way: what the ledger knows of it.
+struct Begun {
+    facts: AttemptFacts,
+    row: Option<AttemptId>,
+}
+
+impl Run {
+    /// Calls one link and says what came of it. A failure is in the ledger when this returns; a delivery is
+    /// written with the end of the run.
+    pub(super) async fn attempt(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
+        let _permit = match self.permit(call).await? {
+            Some(permit) => permit,
+            None => return Ok(Outcome::Skipped(SkipReason::NotEnoughTime)),
+        };
+        let Some(page) = self.book.providers.get(&call.provider) else {
+            return Ok(Outcome::Skipped(SkipReason::Unknown));
+        };
+        let fingerprint = page.provider.fingerprint.clone();
+        let resumed = self.accepted.take_if(|(position, ..)| *position == call.position);
+        if resumed.is_none()
+            && let Some(reason) = self.shut(call, &fingerprint).await?
+        {
+            return Ok(Outcome::Skipped(reason));
+        }
+        self.attempted = true;
+        let facts = self.facts(&call.provider, call.position, call.repeat, fingerprint);
+        self.ask.repeat = call.repeat;
+        self.ask.idempotency_key = format!("backstop-{}-{}-{}", facts.run, facts.position, facts.repeat);
+        let deadline = after(self.shared.now(), call.time);
+        let (begun, answer) = match resumed {
+            Some((_, row, operation)) => {
+                (Begun { facts, row: Some(row) }, Ok(Answer::Accepted { operation }))
+            }
+            None => {
+                let row = self.begin_paid(call, &facts).await?;
+                let begun = Begun { facts, row };
+                let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
+                (begun, answer)
+            }
+        };
+        let made = match answer {
+            Ok(Answer::Accepted { operation }) => self.poll(call, &begun, &operation).await?,
+            Ok(Answer::Output(output)) => Ok(output),
+            Err(failure) => Err(failure),
+        };
+        let result = match made {
+            Ok(output) => self.deliver(&begun, output, deadline).await?,
+            Err(failure) => Err(failure),
+        };
+        match result {
+            Ok(()) => Ok(Outcome::Delivered),
+            Err(failure) => self.fail(begun, failure).await,
+        }
+    }
+
+    /// A permit for the call, its waiting bounded by the call's time; the one reserved at the claim if it is
+    /// for this provider.
+    async fn permit(&mut self, call: &Call) -> Result<Option<OwnedSemaphorePermit>, Interrupt> {
+        if let Some((provider, permit)) = self.reserved.take()
+            && provider == call.provider
+        {
+            return Ok(Some(permit));
+        }
+        let Some(page) = self.book.providers.get(&call.provider) else { return Ok(None) };
+        let waiting = Arc::clone(&page.permits).acquire_owned();
+        tokio::select! {
+            permit = waiting => Ok(permit.ok()),
+            () = tokio::time::sleep(call.time) => Ok(None),
+            () = self.hold.cancelled.cancelled() => Err(Interrupt::LeaseGone),
+            () = self.shared.stop.soon.cancelled() => Err(Interrupt::Stopping),
+        }
+    }
+
+    /// Looks at the gate once more: other jobs may have shut it since this run was planned. Takes the probe
+    /// where one is needed.
+    async fn shut(&self, call: &Call, fingerprint: &str) -> Result<Option<SkipReason>, Interrupt> {
+        if call.rules.forced {
+            return Ok(None);
+        }
+        let now = self.shared.now();
+        let health = self.shared.board.health(&call.provider);
+        match health.map_or(Gate::Pass, |health| health.gate(now, fingerprint)) {
+            Gate::Pass => Ok(None),
+            Gate::Shut(reason) => Ok(Some(reason)),
+            Gate::Probe => {
+                let probe = Probe { job: self.claim.job.id, until: after(now, call.time) };
+                let taken = self.shared.store.take_probe(&call.provider, probe, fingerprint, now).await;
+                match taken {
+                    Ok(true) => Ok(None),
+                    Ok(false) => Ok(Some(SkipReason::ProbeUnderway { until: probe.until })),
+                    Err(error) => {
+                        let ledger = super::recorder::Unwritten::Refused(Arc::new(error));
+                        Err(Interrupt::Ledger(ledger))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes the intent of a paid call before it is made.
+    async fn begin_paid(&self, call: &Call, facts: &AttemptFacts) -> Result<Option<AttemptId>, Interrupt> {
+        match call.rules.repeat {
+            Repeat::Free => Ok(None),
+            Repeat::Paid => {
+                let entry = Entry::Begin { token: self.claim.token.clone(), facts: facts.clone() };
+                match self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)? {
+                    Recorded::Begun(row) => Ok(Some(row)),
+                    Recorded::Written | Recorded::LeaseGone => Err(Interrupt::LeaseGone),
+                }
+            }
+        }
+    }
+
+    /// The call itself. A panic in a translator is a failed attempt, not a dead daemon.
+    async fn guarded_call(&self, call: &Call) -> Result<Answer, Failure> {
+        let calling = self.book.generate.call(&call.provider, &self.ask, call.time);
+        AssertUnwindSafe(calling).catch_unwind().await.unwrap_or_else(|_| {
+            Err(Failure::unusable("the provider's translator panicked; please report this"))
+        })
+    }
+
+    /// Waits for a call; gives up when the lease is gone or the grace of a stop is over. What a paid call made
+    /// then is not known: its row stays open for whoever takes the run up.
+    async fn interruptible<T>(
+        &self,
+        begun: &Begun,
+        calling: impl Future<Output = T>,
+    ) -> Result<T, Interrupt> {
+        let interrupt = tokio::select! {
+            answer = calling => return Ok(answer),
+            () = self.hold.cancelled.cancelled() => Interrupt::LeaseGone,
+            () = self.shared.stop.now.cancelled() => Interrupt::Stopping,
+        };
+        tracing::info!(
+            job.id = self.claim.job.id.0,
+            provider = %begun.facts.provider,
+            paid = begun.row.is_some(),
+            "a call was stopped half-way"
+        );
+        Err(interrupt)
+    }
+
+    /// Asks after an accepted operation until it ends or the run's time is over. A poll that gets no answer is
+    /// no verdict.
+    async fn poll(
+        &self,
+        call: &Call,
+        begun: &Begun,
+        operation: &str,
+    ) -> Result<Result<Output, Failure>, Interrupt> {
+        if let Some(attempt) = begun.row {
+            let entry = Entry::Accept { attempt, operation: operation.to_owned() };
+            self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
+        }
+        let mut polls = 0;
+        loop {
+            // A stopping daemon hands operations back at once: the next one polls on.
+            self.pause(POLL.equal_jitter(polls, self.shared.jitter())).await?;
+            polls = polls.saturating_add(1);
+            let left = between(self.shared.now(), self.deadline);
+            if left.is_zero() {
+                let why = format!("the operation {operation} had not ended when the run's time was over");
+                return Ok(Err(Failure::new(FailureClass::without_answer(call.rules.repeat), why)));
+            }
+            let polling = self.book.generate.poll(&call.provider, operation, &self.ask, left);
+            let answer = self.interruptible(begun, AssertUnwindSafe(polling).catch_unwind()).await?;
+            match answer {
+                Ok(Ok(Answer::Output(output))) => return Ok(Ok(output)),
+                Ok(Ok(Answer::Accepted { .. })) => {}
+                Ok(Err(failure)) if is_no_verdict(&failure.class) => {
+                    tracing::debug!(provider = %call.provider, %failure, "a poll without answer");
+                }
+                Ok(Err(failure)) => return Ok(Err(failure)),
+                Err(_) => return Ok(Err(Failure::unusable("the provider's translator panicked"))),
+            }
+        }
+    }
+
+    /// Checks an output and keeps it.
+    async fn deliver(
+        &mut self,
+        begun: &Begun,
+        output: Output,
+        deadline: crate::domain::time::Timestamp,
+    ) -> Result<Result<(), Failure>, Interrupt> {
+        let Output { body, metadata, model, cost_micros, http_status, request_id, .. } = output;
+        let checked = match self.page.checker.check(body).await {
+            Ok(checked) => checked,
+            Err(failure) => return Ok(Err(Failure { cost_micros, http_status, request_id, ..failure })),
+        };
+        let (url, text) = match &checked.body {
+            Body::Text(text) if text.len() <= SHORT_TEXT => (None, Some(text.clone())),
+            Body::Text(text) => {
+                let bytes = Bytes::from(text.clone().into_bytes());
+                match self.keep(begun, &checked, bytes, deadline).await? {
+                    Ok(url) => (Some(url), None),
+                    Err(failure) => return Ok(Err(Failure { cost_micros, ..failure })),
+                }
+            }
+            Body::File(bytes) => match self.keep(begun, &checked, bytes.clone(), deadline).await? {
+                Ok(url) => (Some(url), None),
+                Err(failure) => return Ok(Err(Failure { cost_micros, ..failure })),
+            },
+        };
+        let event = self.event(&begun.facts.provider, None);
+        self.cost_micros = self.cost_micros.saturating_add(cost_micros);
+        self.unsettled.push(AttemptResult {
+            row: begun.row,
+            facts: begun.facts.clone(),
+            status: "delivered",
+            class: None,
+            error: None,
+            http_status,
+            request_id,
+            finished_at: self.shared.now(),
+            cost_micros,
+            event,
+        });
+        self.delivery = Some(Delivery { checked, url, text, metadata, model });
+        Ok(Ok(()))
+    }
+
+    /// Keeps a file. Trouble of the vault is not the provider's: the output in hand is tried again for as long
+    /// as the run's time lasts rather than bought a second time.
+    async fn keep(
+        &self,
+        begun: &Begun,
+        checked: &Checked,
+        bytes: Bytes,
+        deadline: crate::domain::time::Timestamp,
+    ) -> Result<Result<String, Failure>, Interrupt> {
+        let job = &self.claim.job;
+        let key = VaultKey::new(&job.asset, &job.slug, job.id, &self.ask.idempotency_key, checked.extension);
+        let until = deadline.max(self.deadline);
+        let mut tries = 0;
+        loop {
+            let error = match self.book.vault.keep(&key, bytes.clone()).await {
+                Ok(kept) => return Ok(Ok(kept.url)),
+                Err(error) => error,
+            };
+            let patience = VAULT_PATIENCE.equal_jitter(tries, self.shared.jitter());
+            if after(self.shared.now(), patience) >= until || self.shared.stop.soon.is_cancelled() {
+                return Ok(Err(Failure::internal(format!("the vault: {error}"))));
+            }
+            if tries == 0 {
+                tracing::warn!(job.id = job.id.0, provider = %begun.facts.provider, %error, "the asset is in hand, but the vault cannot keep it; trying again");
+            }
+            tries = tries.saturating_add(1);
+            self.pause(patience).await?;
+        }
+    }
+
+    /// Books a failed attempt at once, so that the breaker learns of it while the run goes on.
+    async fn fail(&mut self, begun: Begun, failure: Failure) -> Result<Outcome, Interrupt> {
+        let Failure { class, message, http_status, request_id, cost_micros } = failure;
+        let status = if class == FailureClass::UnknownOutcome { "unknown" } else { "failed" };
+        let event = self.event(&begun.facts.provider, Some((class.clone(), message.clone())));
+        self.log_failure(&begun.facts.provider, &class, &message);
+        self.settle(AttemptResult {
+            row: begun.row,
+            facts: begun.facts,
+            status,
+            class: Some(class.as_str()),
+            error: Some(message.clone()),
+            http_status,
+            request_id,
+            finished_at: self.shared.now(),
+            cost_micros,
+            event,
+        })
+        .await?;
+        Ok(Outcome::Failed(class, message))
+    }
+
+    fn log_failure(&self, provider: &ProviderName, class: &FailureClass, message: &str) {
+        let (job, asset) = (self.claim.job.id.0, &self.claim.job.asset);
+        match class {
+            FailureClass::Internal => {
+                tracing::error!(job.id = job, %asset, %provider, error = message, "trouble of our own; the job comes back");
+            }
+            FailureClass::Auth
+            | FailureClass::Retired
+            | FailureClass::Quota { .. }
+            | FailureClass::Invalid => {
+                tracing::warn!(job.id = job, %asset, %provider, %class, error = message, "the provider needs its operator");
+            }
+            FailureClass::Transient
+            | FailureClass::RateLimited { .. }
+            | FailureClass::Refused { .. }
+            | FailureClass::Unusable
+            | FailureClass::TimedOut
+            | FailureClass::UnknownOutcome => {
+                tracing::info!(job.id = job, %asset, %provider, %class, error = message, "an attempt failed");
+            }
+        }
+    }
+}
+
+/// Whether a failed poll says nothing about the operation.
+fn is_no_verdict(class: &FailureClass) -> bool {
+    match class {
+        FailureClass::Transient
+        | FailureClass::TimedOut
+        | FailureClass::RateLimited { .. }
+        | FailureClass::UnknownOutcome
+        | FailureClass::Internal => true,
+        FailureClass::Quota { .. }
+        | FailureClass::Auth
+        | FailureClass::Retired
+        | FailureClass::Invalid
+        | FailureClass::Refused { .. }
+        | FailureClass::Unusable => false,
+    }
+}

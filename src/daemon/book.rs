@@ -1,0 +1,187 @@
+//! The configuration, compiled for use: templates, checkers, schedules, and who may be called how often at once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DurationRound, TimeDelta};
+use chrono_tz::Tz;
+use croner::Cron;
+use tokio::sync::Semaphore;
+
+use crate::config::{Config, Queue, Recurring, cron};
+use crate::domain::asset::{Asset, Window};
+use crate::domain::breaker::ProviderHealth;
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::plan::Known;
+use crate::domain::provider::Provider;
+use crate::domain::time::Timestamp;
+use crate::media::Checker;
+use crate::providers::Generate;
+use crate::providers::prompt::Template;
+use crate::vault::Vault;
+
+/// The configuration, compiled for use.
+pub struct Book {
+    /// Every asset.
+    pub assets: BTreeMap<AssetName, Arc<AssetPage>>,
+    /// Every provider.
+    pub providers: HashMap<ProviderName, ProviderPage>,
+    /// How providers are called.
+    pub generate: Arc<dyn Generate>,
+    /// Where files are kept.
+    pub vault: Arc<dyn Vault>,
+    /// The queue's settings.
+    pub queue: Queue,
+    /// How long settled jobs are kept.
+    pub keep_done: Duration,
+    /// Who is told of jobs that need a person.
+    pub on_manual: Option<Vec<String>>,
+    /// What is enqueued again and again.
+    pub recurring: Vec<RecurringPage>,
+}
+
+/// One asset, compiled.
+pub struct AssetPage {
+    /// As configured.
+    pub asset: Asset,
+    /// The prompt of jobs that bring none.
+    pub prompt: Template,
+    /// The acceptance rules.
+    pub checker: Checker,
+    window: Option<Calendar>,
+}
+
+/// One provider, with its calls in flight counted.
+pub struct ProviderPage {
+    /// As configured.
+    pub provider: Provider,
+    /// One permit for each call that may be in flight.
+    pub permits: Arc<Semaphore>,
+}
+
+/// One recurring job, compiled.
+pub struct RecurringPage {
+    /// As configured.
+    pub recurring: Recurring,
+    /// When it ticks.
+    pub calendar: Calendar,
+    /// The slug's template.
+    pub slug: Template,
+}
+
+/// A cron expression in a zone.
+pub struct Calendar {
+    cron: Cron,
+    zone: Tz,
+}
+
+impl Book {
+    /// Compiles a configuration.
+    ///
+    /// # Errors
+    /// A sentence naming what does not compile.
+    pub fn new(config: &Config, generate: Arc<dyn Generate>, vault: Arc<dyn Vault>) -> Result<Self, String> {
+        let mut assets = BTreeMap::new();
+        for asset in &config.assets {
+            let page = AssetPage::new(asset).map_err(|why| format!("assets.{}: {why}", asset.name))?;
+            assets.insert(asset.name.clone(), Arc::new(page));
+        }
+        let recurring = config
+            .recurring
+            .iter()
+            .map(|recurring| {
+                RecurringPage::new(recurring).map_err(|why| format!("recurring.{}: {why}", recurring.name))
+            })
+            .collect::<Result<_, _>>()?;
+        let providers = config.providers.iter().map(|provider| {
+            let permits = Arc::new(Semaphore::new(provider.concurrency as usize));
+            (provider.name.clone(), ProviderPage { provider: provider.clone(), permits })
+        });
+        Ok(Self {
+            assets,
+            providers: providers.collect(),
+            generate,
+            vault,
+            queue: config.queue.clone(),
+            keep_done: config.retention.done,
+            on_manual: config.on_manual.clone(),
+            recurring,
+        })
+    }
+
+    /// What planning must know of a provider.
+    #[must_use]
+    pub fn known<'a>(
+        &'a self,
+        name: &ProviderName,
+        health: &'a HashMap<ProviderName, ProviderHealth>,
+    ) -> Known<'a> {
+        Known { provider: self.providers.get(name).map(|page| &page.provider), health: health.get(name) }
+    }
+}
+
+impl AssetPage {
+    fn new(asset: &Asset) -> Result<Self, String> {
+        let window =
+            asset.window.as_ref().map(|Window { cron, zone }| Calendar::new(cron, zone)).transpose()?;
+        Ok(Self {
+            prompt: Template::compile(&asset.prompt)?,
+            checker: Checker::new(asset.medium, &asset.accept)?,
+            asset: asset.clone(),
+            window,
+        })
+    }
+
+    /// Whether jobs of this asset may start now.
+    #[must_use]
+    pub fn is_open(&self, now: Timestamp) -> bool {
+        self.window.as_ref().is_none_or(|window| window.names_minute(now))
+    }
+}
+
+impl RecurringPage {
+    fn new(recurring: &Recurring) -> Result<Self, String> {
+        Ok(Self {
+            calendar: Calendar::new(&recurring.cron, &recurring.zone)?,
+            slug: Template::compile(&recurring.slug)?,
+            recurring: recurring.clone(),
+        })
+    }
+}
+
+impl Calendar {
+    /// Reads an expression and a zone.
+    ///
+    /// # Errors
+    /// A sentence naming the part that is none.
+    pub fn new(expression: &str, zone: &str) -> Result<Self, String> {
+        let zone = zone.parse().map_err(|_| format!("\"{zone}\" is no time zone"))?;
+        Ok(Self { cron: cron::parse(expression)?, zone })
+    }
+
+    /// The first tick after `at`; `None` when there is none any more.
+    #[must_use]
+    pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
+        let next = self.cron.find_next_occurrence(&at.with_timezone(&self.zone), false).ok()?;
+        Some(next.to_utc())
+    }
+
+    /// The date of an instant in the zone, as slugs use it: `2026-11-23`.
+    #[must_use]
+    pub fn date_of(&self, at: Timestamp) -> String {
+        at.with_timezone(&self.zone).date_naive().to_string()
+    }
+
+    /// The time of day in the zone: `09:00`.
+    #[must_use]
+    pub fn time_of(&self, at: Timestamp) -> String {
+        at.with_timezone(&self.zone).format("%H:%M").to_string()
+    }
+
+    fn names_minute(&self, now: Timestamp) -> bool {
+        let local = now.with_timezone(&self.zone);
+        let minute = local.duration_trunc(TimeDelta::minutes(1)).unwrap_or(local);
+        self.cron.is_time_matching(&minute).unwrap_or(false)
+    }
+}

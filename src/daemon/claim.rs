@@ -1,0 +1,201 @@
+//! The claim loop: takes what is due, as much as there is room for, and starts a run for each.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::domain::backoff::Backoff;
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::plan::{Circumstances, Decision, draw};
+use crate::domain::time::{after, between};
+use crate::store::{Claim, ClaimRequest, LeaseToken, StoreError, Wanted};
+
+use super::DaemonError;
+use super::book::{AssetPage, Book};
+use super::run::{Run, Task};
+use super::shared::Shared;
+
+/// Most jobs of one claim: more would keep other writers waiting.
+const MAX_CLAIM: u32 = 1_024;
+
+/// The loop looks at least this often, whatever wakes it: the watchdog is fed by its passes.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Between two passes that failed.
+const PATIENCE: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(10) };
+
+/// When the loop ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Until {
+    /// When it is told to.
+    Stopped,
+    /// When nothing is due and nothing is in flight, or when it is told to.
+    Drained,
+}
+
+/// A provider's permit that a claim has reserved for a job's first call.
+pub(super) type Reserved = Option<(ProviderName, OwnedSemaphorePermit)>;
+
+/// Claims until it is told to stop, or until the queue is drained.
+pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonError> {
+    let mut failures = 0;
+    loop {
+        if shared.stop.soon.is_cancelled() {
+            return Ok(());
+        }
+        match run_due(&shared).await {
+            Ok(claimed) => {
+                failures = 0;
+                shared.passed();
+                if claimed > 0 {
+                    continue;
+                }
+                if until == Until::Drained && shared.in_flight() == 0 {
+                    return Ok(());
+                }
+                wait(&shared, next_look(&shared).await).await;
+            }
+            // Never silent, never an end: a queue that cannot be read now may be readable in a moment.
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be read; trying again");
+                let patience = PATIENCE.equal_jitter(failures, shared.jitter());
+                failures = failures.saturating_add(1);
+                wait(&shared, patience).await;
+            }
+        }
+    }
+}
+
+async fn wait(shared: &Shared, at_most: Duration) {
+    tokio::select! {
+        () = shared.wake.notified() => {}
+        () = shared.stop.soon.cancelled() => {}
+        () = tokio::time::sleep(at_most) => {}
+    }
+}
+
+/// How long the loop may sleep when nothing wakes it: until the next job is due.
+async fn next_look(shared: &Shared) -> Duration {
+    let assets: Vec<AssetName> = shared.book().assets.keys().cloned().collect();
+    match shared.store.next_due_at(&assets).await {
+        // What is due and was not claimed waits for capacity or its window; the heartbeat looks again.
+        Ok(Some(due)) if due > shared.now() => between(shared.now(), due).min(HEARTBEAT),
+        Ok(_) => HEARTBEAT,
+        Err(error) => {
+            tracing::debug!(%error, "cannot see when the next job is due");
+            HEARTBEAT
+        }
+    }
+}
+
+/// One pass: claims what there is room for and starts it. Returns how many jobs it claimed.
+pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
+    if shared.dirty.swap(false, Ordering::Relaxed) {
+        shared.board.refresh(shared.store.provider_health().await?);
+    }
+    let book = shared.book();
+    let now = shared.now();
+    let mut room = Room::measure(shared, &book);
+    if room.wanted.is_empty() {
+        return Ok(0);
+    }
+    let request = ClaimRequest {
+        now,
+        lease_until: after(now, book.queue.lease),
+        token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
+        owner: shared.worker.owner().to_owned(),
+        limit: room.left.min(MAX_CLAIM),
+        wanted: std::mem::take(&mut room.wanted),
+    };
+    let claims = shared.store.claim_due(&request).await?;
+    let claimed = claims.len();
+    for claim in claims {
+        start(shared, &book, claim, &mut room);
+    }
+    Ok(claimed)
+}
+
+fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) {
+    let reserved = room.reserve(&claim.job.asset);
+    let Some(page) = book.assets.get(&claim.job.asset).map(Arc::clone) else {
+        tracing::error!(job.id = claim.job.id.0, "claimed a job of an asset nobody asked for");
+        return;
+    };
+    let hold = shared.hold(claim.job.id, claim.job.asset.clone(), claim.token.clone());
+    let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
+    shared.tracker.spawn(Run::drive(task));
+}
+
+/// How much may be claimed, and the permits that are reserved for it.
+struct Room {
+    left: u32,
+    wanted: Vec<Wanted>,
+    permits: HashMap<AssetName, (ProviderName, OwnedSemaphorePermit)>,
+}
+
+impl Room {
+    fn measure(shared: &Shared, book: &Book) -> Self {
+        let left = book.queue.concurrency.saturating_sub(shared.in_flight());
+        let mut room = Self { left, wanted: Vec::new(), permits: HashMap::new() };
+        if left == 0 {
+            return room;
+        }
+        for (name, page) in &book.assets {
+            if !page.is_open(shared.now()) {
+                continue;
+            }
+            let most = room.most(shared, book, page);
+            if most > 0 {
+                room.wanted.push(Wanted { asset: name.clone(), chain: page.asset.chain.clone(), most });
+            }
+        }
+        // When the queue is full, each asset is first in its turn.
+        let turn = usize::try_from(shared.progress.borrow().passes).unwrap_or(0);
+        if !room.wanted.is_empty() {
+            let first = turn % room.wanted.len();
+            room.wanted.rotate_left(first);
+        }
+        room
+    }
+
+    /// How many jobs of an asset may start: bounded by the queue, by the asset, and by the provider that will
+    /// be called first, so that jobs of a slow one do not take the places of others.
+    fn most(&mut self, shared: &Shared, book: &Book, page: &AssetPage) -> u32 {
+        let name = &page.asset.name;
+        let own =
+            page.asset.concurrency.map_or(self.left, |most| most.saturating_sub(shared.in_flight_of(name)));
+        let most = own.min(self.left).min(MAX_CLAIM);
+        let Some(first) = first_called(shared, book, page) else { return most };
+        let Some(provider) = book.providers.get(&first) else { return most };
+        let free = u32::try_from(provider.permits.available_permits()).unwrap_or(u32::MAX);
+        let most = most.min(free);
+        if most == 0 {
+            return 0;
+        }
+        match Arc::clone(&provider.permits).try_acquire_many_owned(most) {
+            Ok(permits) => {
+                self.permits.insert(name.clone(), (first, permits));
+                most
+            }
+            // Somebody was quicker; the next pass sees what is left.
+            Err(_) => 0,
+        }
+    }
+
+    fn reserve(&mut self, asset: &AssetName) -> Reserved {
+        let (provider, permits) = self.permits.get_mut(asset)?;
+        Some((provider.clone(), permits.split(1)?))
+    }
+}
+
+/// The provider that a job of this asset without an override would call first now.
+fn first_called(shared: &Shared, book: &Book, page: &AssetPage) -> Option<ProviderName> {
+    let health = shared.board.all();
+    let circumstances = Circumstances { medium: page.asset.medium, now: shared.now(), refused_before: &[] };
+    let plan = draw(&page.asset.chain, None, circumstances, |name| book.known(name, &health));
+    let called = plan.links.into_iter().find(|link| matches!(link.decision, Decision::Call(_)))?;
+    Some(called.provider)
+}

@@ -1,0 +1,207 @@
+//! The end of a run: everything that changes by it, in one entry of the ledger.
+
+use serde_json::Value;
+
+use crate::domain::health::{RunEnding, RunReport};
+use crate::domain::name::ProviderName;
+use crate::domain::sentence;
+use crate::domain::time::{Timestamp, to_text};
+use crate::domain::walk::End;
+use crate::store::{AttemptResult, Ending, Entry, Recorded, RunEnd};
+
+use super::run::{Interrupt, Run};
+
+impl Run {
+    /// Ends the run as its walk says. `trouble` is a reason that lies before the first link.
+    pub(super) async fn end(mut self, end: End, trouble: Option<String>) {
+        self.note_skipped_links();
+        let now = self.shared.now();
+        let error = trouble.unwrap_or_else(|| self.reasons());
+        let (ending, report) = match end {
+            End::Delivered { provider, fallback_used, .. } => {
+                match self.delivered(&provider, fallback_used) {
+                    Some(done) => (done, Some(RunEnding::Delivered { provider, fallback_used })),
+                    None => {
+                        tracing::error!(
+                            job.id = self.claim.job.id.0,
+                            "a delivery without an asset; the job is left to its lease"
+                        );
+                        return;
+                    }
+                }
+            }
+            End::AskPerson => {
+                let message = sentence::needs_a_person(&self.claim.job.asset);
+                (Ending::Manual { message }, Some(RunEnding::NeedsPerson { error: error.clone() }))
+            }
+            End::Fail => {
+                let message = sentence::failed(&self.claim.job.asset);
+                (Ending::Failed { message }, Some(RunEnding::Failed { error: error.clone() }))
+            }
+            End::ComeBackAt(run_at) => {
+                (Ending::Later { run_at }, Some(RunEnding::Failed { error: error.clone() }))
+            }
+            End::ComeBackHere(run_at) => (Ending::HandBack { run_at, keep_open: true }, None),
+        };
+        let delivered = matches!(ending, Ending::Done { .. });
+        let error = (!delivered).then_some(error);
+        self.write_end(ending, report, error, now).await;
+    }
+
+    /// Leaves a run that was interrupted: handed back where the daemon stops, left alone where the lease is gone.
+    pub(super) async fn interrupted(mut self, interrupt: Interrupt) {
+        let now = self.shared.now();
+        match interrupt {
+            Interrupt::Stopping => {
+                let keep_open = self.attempted;
+                self.write_end(Ending::HandBack { run_at: now, keep_open }, None, None, now).await;
+            }
+            Interrupt::LeaseGone => {
+                for result in std::mem::take(&mut self.unsettled) {
+                    if let Err(interrupt) = self.settle(result).await {
+                        tracing::error!(
+                            job.id = self.claim.job.id.0,
+                            ?interrupt,
+                            "an attempt could not be booked"
+                        );
+                    }
+                }
+            }
+            Interrupt::Ledger(error) => {
+                tracing::error!(job.id = self.claim.job.id.0, %error, "the ledger refused an entry; the job is left to its lease");
+            }
+        }
+    }
+
+    fn delivered(&mut self, provider: &ProviderName, fallback_used: bool) -> Option<Ending> {
+        let delivery = self.delivery.take()?;
+        let asset = &self.claim.job.asset;
+        let message = if fallback_used {
+            let title = self.book.providers.get(provider).map(|page| page.provider.title.clone());
+            sentence::ready_by_fallback(asset, &title.unwrap_or_else(|| provider.to_string()))
+        } else {
+            sentence::ready(asset)
+        };
+        let mut metadata = delivery.metadata;
+        metadata.extend(delivery.checked.measured);
+        if let Some(model) = delivery.model {
+            metadata.insert("model".to_owned(), Value::String(model));
+        }
+        if self.cost_micros > 0 {
+            metadata.insert("cost_micros".to_owned(), Value::from(self.cost_micros));
+        }
+        Some(Ending::Done {
+            provider: provider.clone(),
+            fallback_used,
+            url: delivery.url,
+            text: delivery.text,
+            content_type: delivery.checked.content_type,
+            metadata,
+            message,
+        })
+    }
+
+    async fn write_end(
+        &mut self,
+        ending: Ending,
+        report: Option<RunEnding>,
+        error: Option<String>,
+        now: Timestamp,
+    ) {
+        let report = report.map(|ending| RunReport {
+            asset: self.claim.job.asset.clone(),
+            at: now,
+            ending,
+            primary_failure: self.primary_failure.take(),
+        });
+        let end = RunEnd {
+            job: self.claim.job.id,
+            asset: self.claim.job.asset.clone(),
+            run: self.claim.run.id,
+            token: self.claim.token.clone(),
+            attempts: std::mem::take(&mut self.unsettled),
+            ending: ending.clone(),
+            error: error.clone(),
+            prompt_digest: self.refused.then(|| self.digest.clone()),
+            report,
+            notify: self.book.on_manual.is_some(),
+            at: now,
+        };
+        match self.shared.recorder.write(Entry::Finish(Box::new(end))).await {
+            Ok(Recorded::LeaseGone) => {
+                tracing::info!(
+                    job.id = self.claim.job.id.0,
+                    "the job was cancelled or taken over before its run ended; its attempts are booked"
+                );
+            }
+            Ok(Recorded::Written | Recorded::Begun(_)) => self.announce(&ending, error.as_deref()),
+            Err(refused) => {
+                tracing::error!(job.id = self.claim.job.id.0, error = %refused, "the end of a run could not be written; the job is left to its lease");
+            }
+        }
+    }
+
+    /// One line for the journal, and the counts that progress bars show.
+    fn announce(&self, ending: &Ending, error: Option<&str>) {
+        let (job, slug) = (self.claim.job.id.0, &self.claim.job.slug);
+        match ending {
+            Ending::Done { provider, fallback_used, message, .. } => {
+                tracing::info!(job.id = job, slug, %provider, fallback_used, "{message}");
+            }
+            Ending::Manual { message } | Ending::Failed { message } => {
+                tracing::warn!(job.id = job, slug, error, "{message}");
+                self.shared.told.notify_one();
+            }
+            Ending::Later { run_at } => {
+                tracing::info!(job.id = job, slug, error, "the job comes back at {}", to_text(*run_at));
+            }
+            Ending::HandBack { .. } => tracing::info!(job.id = job, slug, "the job was handed back"),
+        }
+        self.shared.count(|progress| match ending {
+            Ending::Done { .. } => {
+                progress.runs += 1;
+                progress.delivered += 1;
+            }
+            Ending::Manual { .. } | Ending::Failed { .. } => {
+                progress.runs += 1;
+                progress.manual += 1;
+            }
+            Ending::Later { .. } => progress.runs += 1,
+            Ending::HandBack { .. } => {}
+        });
+    }
+
+    /// Every link's reason, as `jobs.error` keeps it.
+    fn reasons(&self) -> String {
+        let reasons = self.walk.reasons();
+        if reasons.is_empty() {
+            return "no provider was called: the chain or the override asks for a person at once".to_owned();
+        }
+        let each = reasons.iter().map(|reason| format!("{}: {}", reason.provider, reason.why));
+        each.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Skipped links are attempts too, with their reason.
+    fn note_skipped_links(&mut self) {
+        let skipped: Vec<AttemptResult> = self
+            .walk
+            .reasons()
+            .iter()
+            .filter(|reason| reason.skipped)
+            .map(|reason| AttemptResult {
+                row: None,
+                facts: self.facts(&reason.provider, reason.position, 0, String::new()),
+                status: "skipped",
+                class: None,
+                error: Some(reason.why.clone()),
+                http_status: None,
+                request_id: None,
+                finished_at: self.shared.now(),
+                cost_micros: 0,
+                event: None,
+            })
+            .collect();
+        // In the order of the chain: the links before a delivery were passed before it.
+        self.unsettled.splice(0..0, skipped);
+    }
+}

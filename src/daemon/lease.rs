@@ -1,0 +1,63 @@
+//! Leases: renewed while their jobs run, and taken back from workers that are certainly dead.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use crate::domain::time::after;
+use crate::store::{LeaseToken, StoreError};
+
+use super::DaemonError;
+use super::shared::Shared;
+use super::worker::is_certainly_dead;
+
+/// Renews every lease held, at a third of its length.
+pub(super) async fn renew(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.book().queue.lease / 3).await;
+        if let Err(error) = renew_once(&shared).await {
+            tracing::warn!(%error, "leases could not be renewed; trying again");
+        }
+    }
+}
+
+/// Renews every lease in one statement. What does not come back was cancelled or lost: its calls are stopped.
+pub(super) async fn renew_once(shared: &Shared) -> Result<(), StoreError> {
+    let held = shared.leases();
+    if held.is_empty() {
+        return Ok(());
+    }
+    let tokens: BTreeSet<&LeaseToken> = held.iter().map(|(token, _)| token).collect();
+    let tokens: Vec<LeaseToken> = tokens.into_iter().cloned().collect();
+    let until = after(shared.now(), shared.book().queue.lease);
+    let renewed: HashSet<_> = shared.store.renew(&tokens, until).await?.into_iter().collect();
+    for lease in held {
+        if !renewed.contains(&lease) {
+            tracing::info!(job.id = lease.1.0, "the job was cancelled or taken over; its call is stopped");
+            shared.lose(lease.1);
+        }
+    }
+    Ok(())
+}
+
+/// Looks for dead workers at the start and then at a third of a lease.
+pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
+    loop {
+        if let Err(error) = rescue_once(&shared).await {
+            tracing::warn!(%error, "cannot look for lost leases; trying again");
+        }
+        tokio::time::sleep(shared.book().queue.lease / 3).await;
+    }
+}
+
+/// Ends the leases of workers that are certainly dead. Leases that simply ran out need nothing: the next claim
+/// takes them over.
+pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
+    for owner in shared.store.other_owners(shared.worker.owner()).await? {
+        if is_certainly_dead(&owner) {
+            let jobs = shared.store.expire(&owner, shared.now()).await?;
+            tracing::warn!(jobs, "a worker died; its jobs are taken over");
+        }
+    }
+    shared.wake.notify_one();
+    Ok(())
+}

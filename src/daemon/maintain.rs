@@ -1,0 +1,46 @@
+//! Housekeeping: old rows go, statistics and the write-ahead log are kept in shape.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::time::Timestamp;
+use crate::store::StoreError;
+
+use super::DaemonError;
+use super::shared::Shared;
+
+/// How often the house is kept.
+const EVERY: Duration = Duration::from_secs(3_600);
+
+/// Most jobs deleted in one transaction, so that other writers do not wait.
+const BATCH: u32 = 500;
+
+/// Keeps the house, at the start and then every hour.
+pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
+    loop {
+        if let Err(error) = run_once(&shared).await {
+            tracing::warn!(%error, "housekeeping failed; trying again in an hour");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Deletes settled jobs whose time is over (never files, never `manual` jobs), batch by batch.
+pub(super) async fn run_once(shared: &Shared) -> Result<(), StoreError> {
+    let keep = chrono::TimeDelta::from_std(shared.book().keep_done).ok();
+    let before = keep.and_then(|keep| shared.now().checked_sub_signed(keep)).unwrap_or(Timestamp::MIN_UTC);
+    let mut deleted = 0;
+    loop {
+        let batch = shared.store.prune(before, BATCH).await?;
+        deleted += batch;
+        if batch < u64::from(BATCH) || shared.stop.soon.is_cancelled() {
+            break;
+        }
+        // Others write between the batches.
+        tokio::task::yield_now().await;
+    }
+    if deleted > 0 {
+        tracing::info!(jobs = deleted, "old jobs were deleted, as [retention] says");
+    }
+    shared.store.tend().await
+}

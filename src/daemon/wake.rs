@@ -1,0 +1,36 @@
+//! Notices that somebody else has written to the database, so that a new row is picked up at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::DaemonError;
+use super::shared::Shared;
+
+/// How often the database's version is read: an inserted job waits half of it on average. One reading costs
+/// well under a tenth of a millisecond.
+const LOOK_EVERY: Duration = Duration::from_millis(40);
+
+/// Wakes the claim loop whenever the version has changed.
+pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
+    let mut last = None;
+    let mut failing = false;
+    loop {
+        match shared.store.version().await {
+            Ok(version) => {
+                if last.replace(version).is_some_and(|last| last != version) {
+                    shared.dirty.store(true, Ordering::Relaxed);
+                    shared.wake.notify_one();
+                    shared.told.notify_one();
+                }
+                failing = false;
+            }
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "cannot watch the database; new rows wait for the schedule");
+            }
+            Err(_) => {}
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
