@@ -163,6 +163,8 @@ impl ProviderHealth {
                 None => {}
             }
             if let Some(until) = ahead(self.open_until) {
+                // Whoever comes back at the earlier of the two would only meet the later one.
+                let until = self.cool_until.map_or(until, |cool| cool.max(until));
                 return Gate::Shut(SkipReason::BreakerOpen { until });
             }
         }
@@ -195,6 +197,8 @@ impl ProviderHealth {
             self.hold = None;
             self.state = BreakerState::Closed;
             self.consecutive_failures = 0;
+            self.open_until = None;
+            self.step = 0;
         }
         let was_probe = self.probe.is_some_and(|probe| probe.job == event.job);
         if was_probe {
