@@ -178,6 +178,8 @@ fn configured_reason(provider: &Provider, circumstances: Circumstances<'_>) -> O
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 pub(crate) mod tests {
     use std::collections::HashMap;
 
