@@ -163,6 +163,8 @@ impl ProviderHealth {
                 None => {}
             }
             if let Some(until) = ahead(self.open_until) {
+                // Whoever comes back at the earlier of the two would only meet the later one.
+                let until = self.cool_until.map_or(until, |cool| cool.max(until));
                 return Gate::Shut(SkipReason::BreakerOpen { until });
             }
         }
@@ -195,6 +197,8 @@ impl ProviderHealth {
             self.hold = None;
             self.state = BreakerState::Closed;
             self.consecutive_failures = 0;
+            self.open_until = None;
+            self.step = 0;
         }
         let was_probe = self.probe.is_some_and(|probe| probe.job == event.job);
         if was_probe {
@@ -279,6 +283,8 @@ impl ProviderHealth {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,5 +452,27 @@ mod tests {
             Gate::Shut(SkipReason::Paused { until: minutes(5) })
         );
         assert_eq!(health.gate(minutes(5), FINGERPRINT), Gate::Pass);
+    }
+
+    #[test]
+    fn an_open_breaker_that_also_cools_names_the_later_end() {
+        let mut health = tripped();
+        failed(&mut health, start(), FailureClass::RateLimited { until: Some(minutes(9)) });
+        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(9)));
+        let mut health = tripped();
+        let hint = Some(after(start(), Duration::from_secs(30)));
+        failed(&mut health, start(), FailureClass::RateLimited { until: hint });
+        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(1)));
+    }
+
+    #[test]
+    fn what_the_old_key_had_left_open_does_not_bind_the_new_one() {
+        let mut health = lummi();
+        failed(&mut health, start(), FailureClass::Auth);
+        failed(&mut health, start(), FailureClass::Quota { until: Some(minutes(600)) });
+        let fingerprint = "f2".to_owned();
+        let quota = Some(FailureClass::Quota { until: Some(minutes(5)) });
+        health.remember(&HealthEvent { fingerprint, ..event(1, start(), quota) });
+        assert_eq!(health.gate(start(), "f2"), open_until(minutes(5)));
     }
 }

@@ -104,20 +104,40 @@ impl AssetHealth {
         }
     }
 
-    /// "Primary provider last failed 3 days ago. Last run used fallback: lummi."
+    /// "Primary provider last failed 3 days ago. Last run used fallback: lummi." The first sentence is left out
+    /// where the chain has no provider.
     #[must_use]
     pub fn sentence(&self, primary: Option<&ProviderName>, now: Timestamp) -> String {
-        let failed_at = self.primary_last_failure_at.filter(|_| self.primary_provider.as_ref() == primary);
-        let first = match failed_at {
-            Some(at) => format!("Primary provider last failed {} ago.", spoken(between(at, now))),
-            None => "Primary provider has not failed.".to_owned(),
-        };
-        let second = match (self.last_resolved_source.as_deref(), self.last_fallback_used) {
-            (None, _) => return "Has not run yet.".to_owned(),
-            (Some(super::chain::MANUAL), _) => "Last run needed a person.".to_owned(),
-            (Some(provider), Some(true)) => format!("Last run used fallback: {provider}."),
-            (Some(provider), _) => format!("Last run used primary: {provider}."),
-        };
-        format!("{first} {second}")
+        let last_run = self.last_run();
+        let (Some(primary), true) = (primary, self.has_run()) else { return last_run };
+        let failed_at =
+            self.primary_last_failure_at.filter(|_| self.primary_provider.as_ref() == Some(primary));
+        match failed_at {
+            Some(at) => {
+                format!("Primary provider last failed {} ago. {last_run}", spoken(between(at, now)))
+            }
+            None => format!("Primary provider has not failed. {last_run}"),
+        }
+    }
+
+    fn has_run(&self) -> bool {
+        self.last_success_at.is_some() || self.last_failure_at.is_some()
+    }
+
+    fn last_run(&self) -> String {
+        // `manual` comes with a failure of the same run, or with the success of the person who was asked.
+        let failed_since = self.last_failure_at > self.last_success_at;
+        match self.last_resolved_source.as_deref() {
+            Some(super::chain::MANUAL) => "Last run needed a person.".to_owned(),
+            Some(_) | None if failed_since => "Last run delivered nothing.".to_owned(),
+            Some(fallback) if self.last_fallback_used == Some(true) => {
+                format!("Last run used fallback: {fallback}.")
+            }
+            Some(primary) => format!("Last run used primary: {primary}."),
+            None => "Has not run yet.".to_owned(),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

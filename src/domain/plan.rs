@@ -70,6 +70,9 @@ pub struct PlannedLink {
     pub title: String,
     /// Call it or skip it.
     pub decision: Decision,
+    /// The operator's choice for an unknown outcome. It binds a skipped link too: a run that is taken up may
+    /// hold a call of it from before.
+    pub on_unknown: OnUnknown,
 }
 
 /// What happens at a link.
@@ -92,8 +95,6 @@ pub struct CallRules {
     pub timeout: Duration,
     /// Most repeats.
     pub retries: u32,
-    /// The operator's choice for an unknown outcome.
-    pub on_unknown: OnUnknown,
     /// Whether a repeat is free.
     pub repeat: Repeat,
 }
@@ -126,7 +127,8 @@ pub fn draw<'a>(
             let known = known(&name);
             let title = known.provider.map_or_else(|| name.to_string(), |provider| provider.title.clone());
             let decision = decide(&name, known, circumstances, forced);
-            PlannedLink { provider: name, title, decision }
+            let on_unknown = known.provider.map_or_else(OnUnknown::default, |provider| provider.on_unknown);
+            PlannedLink { provider: name, title, decision, on_unknown }
         })
         .collect();
     Plan { links, straight_to_person: matches!(wish, Some(Override::Manual)) }
@@ -151,7 +153,6 @@ fn decide(name: &ProviderName, known: Known<'_>, circumstances: Circumstances<'_
             forced,
             timeout: provider.timeout,
             retries: provider.retries,
-            on_unknown: provider.on_unknown,
             repeat: provider.repeat,
         }),
     }
@@ -176,6 +177,8 @@ fn configured_reason(provider: &Provider, circumstances: Circumstances<'_>) -> O
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::HashMap;

@@ -66,6 +66,8 @@ pub enum SkipReason {
     OverBudget,
     /// The run's deadline leaves no time for a call.
     NotEnoughTime,
+    /// The run had moved past it before it was taken up, and why is not written down.
+    PassedBefore,
     /// The fate of a paid call is not known, and its operator wants a person to decide.
     PersonDecides,
 }
@@ -88,6 +90,7 @@ impl SkipReason {
             | Self::RefusedBefore
             | Self::OverBudget
             | Self::NotEnoughTime
+            | Self::PassedBefore
             | Self::PersonDecides => None,
         }
     }
@@ -115,6 +118,7 @@ impl fmt::Display for SkipReason {
             Self::RefusedBefore => f.write_str("it refused this prompt before"),
             Self::OverBudget => f.write_str("over budget"),
             Self::NotEnoughTime => f.write_str("not enough time left"),
+            Self::PassedBefore => f.write_str("passed before this run was interrupted"),
             Self::PersonDecides => {
                 f.write_str("not tried: a call before it may have been paid, a person decides")
             }

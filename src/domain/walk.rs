@@ -9,7 +9,8 @@ use super::asset::OnExhausted;
 use super::backoff::{AFTER_TROUBLE, BETWEEN_REPEATS, BETWEEN_RUNS};
 use super::failure::{FailureClass, SHORT_HINT, Verdict};
 use super::name::ProviderName;
-use super::plan::{CallRules, Decision, Plan};
+use super::plan::{CallRules, Decision, Plan, PlannedLink};
+use super::provider::OnUnknown;
 use super::skip::SkipReason;
 use super::time::{Timestamp, after, between};
 
@@ -115,6 +116,7 @@ pub struct Walk {
     links: Vec<Link>,
     at: usize,
     wait_until: Option<Timestamp>,
+    leave_by: Option<Timestamp>,
     reasons: Vec<LinkReason>,
     stop: Option<Stop>,
     rules: JobRules,
@@ -125,7 +127,9 @@ pub struct Walk {
 struct Link {
     provider: ProviderName,
     decision: Decision,
+    on_unknown: OnUnknown,
     calls: u32,
+    last: Option<(FailureClass, String)>,
 }
 
 #[derive(Debug, Clone)]
@@ -139,15 +143,18 @@ impl Walk {
     /// Starts a walk down a plan.
     #[must_use]
     pub fn new(plan: &Plan, rules: JobRules) -> Self {
-        let link = |planned: &super::plan::PlannedLink| Link {
+        let link = |planned: &PlannedLink| Link {
             provider: planned.provider.clone(),
             decision: planned.decision.clone(),
+            on_unknown: planned.on_unknown,
             calls: 0,
+            last: None,
         };
         Self {
             links: plan.links.iter().map(link).collect(),
             at: 0,
             wait_until: None,
+            leave_by: None,
             reasons: Vec::new(),
             stop: None,
             rules,
@@ -172,13 +179,15 @@ impl Walk {
             if let Some(until) = self.wait_until.filter(|until| *until > now) {
                 return Step::WaitUntil(until);
             }
+            let (position, provider, repeat) = (self.at, link.provider.clone(), link.calls);
             self.wait_until = None;
-            let time = self.time_for(self.at, rules.timeout, now);
-            if time < LEAST_CALL {
+            let leave_by = self.leave_by(now);
+            self.leave_by = Some(leave_by);
+            let time = rules.timeout.min(between(now, leave_by));
+            if !worth_a_call(time, rules.timeout) {
                 self.skip(SkipReason::NotEnoughTime, now);
                 continue;
             }
-            let (position, provider, repeat) = (self.at, link.provider.clone(), link.calls);
             return Step::Call(Call { position, provider, repeat, time, rules });
         }
         Step::End(self.exhausted(now, jitter))
@@ -189,56 +198,42 @@ impl Walk {
         if self.stop.is_some() {
             return;
         }
-        let Some(link) = self.links.get_mut(self.at) else { return };
         match outcome {
             Outcome::Delivered => self.stop = Some(Stop::Delivered(self.at)),
             Outcome::Skipped(reason) => self.skip(reason, now),
-            Outcome::Failed(class, why) => {
-                let Decision::Call(rules) = link.decision else { return };
-                let repeats = link.calls;
-                let verdict = class.verdict(repeats, rules.retries, rules.on_unknown);
-                link.calls = link.calls.saturating_add(1);
-                match verdict {
-                    Verdict::Repeat => {
-                        let at = after(now, BETWEEN_REPEATS.full_jitter(repeats, jitter));
-                        self.repeat_at(at, (class, why), now);
-                    }
-                    Verdict::WaitIfShort(until) if between(now, until) <= SHORT_HINT => {
-                        self.repeat_at(until, (class, why), now);
-                    }
-                    Verdict::WaitIfShort(_) | Verdict::Next => self.give_up(&class, why, now),
-                    Verdict::AskPerson => {
-                        self.give_up(&class, why, now);
-                        self.stop = Some(Stop::PersonDecides);
-                        self.leave_the_rest();
-                    }
-                    Verdict::StopHere => self.stop_here(why, now, jitter),
-                }
-            }
+            Outcome::Failed(class, why) => self.failed(class, why, now, jitter),
         }
     }
 
-    /// Takes up an open run where a dead worker left it: `calls` finished calls of the link at `position`, of
-    /// which the last came to `last`. To be told in order of position.
+    /// Takes up an open run where a dead worker, or trouble of our own, left it: `calls` finished calls of the
+    /// link at `position`, of which the last came to `last`. To be told in order of position.
     pub fn take_up(&mut self, position: usize, calls: u32, last: Outcome, now: Timestamp) {
-        self.resume_at(position, now);
-        if self.at != position {
+        if self.stop.is_some() {
             return;
         }
-        if let Some(link) = self.links.get_mut(position) {
-            link.calls = calls.saturating_sub(1);
-            self.tell(last, now, 0.0);
+        self.resume_at(position, now);
+        let Some(link) = self.links.get_mut(position).filter(|_| self.at == position) else { return };
+        match last {
+            // This is the coming back that the trouble asked for: the link is due again, not the trouble.
+            Outcome::Failed(FailureClass::Internal, why) => {
+                link.calls = calls;
+                link.last = Some((FailureClass::Internal, why));
+            }
+            Outcome::Delivered | Outcome::Failed(..) | Outcome::Skipped(_) => {
+                link.calls = calls.saturating_sub(1);
+                self.tell(last, now, 0.0);
+            }
         }
     }
 
     /// Goes on at the link at `position`, where an open run stopped; the links before it are not gone back to.
     pub fn resume_at(&mut self, position: usize, now: Timestamp) {
         while self.at < position {
-            // A link before it without any attempt was skipped then and is not gone back to.
+            // The run is past this link already and does not go back.
             let Some(link) = self.links.get(self.at) else { return };
             let reason = match &link.decision {
                 Decision::Skip(reason) => reason.clone(),
-                Decision::Call(_) => SkipReason::NotEnoughTime,
+                Decision::Call(_) => SkipReason::PassedBefore,
             };
             self.skip(reason, now);
         }
@@ -264,54 +259,87 @@ impl Walk {
         })
     }
 
-    /// Time for one call of the link at `position`: never what the links after it need to be tried once.
-    /// Where the deadline cannot hold every link's own time-out, each keeps at least its fair share.
-    fn time_for(&self, position: usize, timeout: Duration, now: Timestamp) -> Duration {
+    /// Until when the calls and waits of the link being tried must be over: the links after it keep what they
+    /// need to be tried once. Where the deadline cannot hold every link's own time-out, each has its fair
+    /// share. Fixed when the link is first called, so that its repeats do not eat into that either.
+    fn leave_by(&self, now: Timestamp) -> Timestamp {
+        if let Some(fixed) = self.leave_by {
+            return fixed;
+        }
         let left = between(now, self.rules.deadline);
-        let later: Vec<Duration> = self
-            .links
-            .iter()
-            .skip(position + 1)
-            .filter_map(|link| match &link.decision {
-                Decision::Call(rules) => Some(rules.timeout),
-                Decision::Skip(_) => None,
-            })
-            .collect();
+        let timeout_of = |link: &Link| match &link.decision {
+            Decision::Call(rules) => Some(rules.timeout),
+            Decision::Skip(_) => None,
+        };
+        let later: Vec<Duration> = self.links.iter().skip(self.at + 1).filter_map(timeout_of).collect();
         let sharers = u32::try_from(later.len() + 1).unwrap_or(u32::MAX);
         let share = left / sharers;
         let reserved: Duration = later.iter().map(|timeout| (*timeout).min(share)).sum();
-        timeout.min(left.saturating_sub(reserved))
+        after(now, left.saturating_sub(reserved))
     }
 
-    fn repeat_at(&mut self, at: Timestamp, (class, why): (FailureClass, String), now: Timestamp) {
-        let timeout = match self.links.get(self.at).map(|link| &link.decision) {
-            Some(Decision::Call(rules)) => rules.timeout,
-            Some(Decision::Skip(_)) | None => Duration::ZERO,
+    fn failed(&mut self, class: FailureClass, why: String, now: Timestamp, jitter: f64) {
+        let Some(link) = self.links.get_mut(self.at) else { return };
+        let (timeout, retries) = match &link.decision {
+            Decision::Call(rules) => (rules.timeout, rules.retries),
+            // Called before the run was taken up, and today's plan skips it: it is not called again.
+            Decision::Skip(_) => (Duration::ZERO, 0),
         };
-        if self.time_for(self.at, timeout, at) < LEAST_CALL {
-            return self.give_up(&class, why, now);
+        let repeats = link.calls;
+        let verdict = class.verdict(repeats, retries, link.on_unknown);
+        link.calls = repeats.saturating_add(1);
+        link.last = Some((class, why));
+        let again_at = match verdict {
+            Verdict::Repeat => after(now, BETWEEN_REPEATS.full_jitter(repeats, jitter)),
+            Verdict::WaitIfShort(until) if between(now, until) <= SHORT_HINT => until,
+            Verdict::WaitIfShort(_) | Verdict::Next => return self.give_up(now),
+            Verdict::AskPerson => {
+                self.give_up(now);
+                self.stop = Some(Stop::PersonDecides);
+                return self.leave_the_rest();
+            }
+            Verdict::StopHere => return self.stop_here(now, jitter),
+        };
+        if worth_a_call(timeout.min(between(again_at.max(now), self.leave_by(now))), timeout) {
+            self.wait_until = Some(again_at);
+        } else {
+            self.give_up(now);
         }
-        self.wait_until = Some(at);
     }
 
-    fn give_up(&mut self, class: &FailureClass, why: String, now: Timestamp) {
-        let heals_at = heals_at(class, now, self.rules.counted_runs);
+    fn give_up(&mut self, now: Timestamp) {
+        let Some((class, why)) = self.last_failure() else { return };
+        let heals_at = self.heals_at(&class, now);
         self.pass(format!("{class}: {why}"), false, heals_at);
     }
 
+    /// Passes a link that is not called, or not called again.
     fn skip(&mut self, reason: SkipReason, now: Timestamp) {
-        let heals_at = reason.heals_at(now);
-        let called = self.links.get(self.at).is_some_and(|link| link.calls > 0);
-        self.pass(reason.to_string(), !called, heals_at);
+        let Some((class, why)) = self.last_failure() else {
+            let heals_at = reason.heals_at(now);
+            return self.pass(reason.to_string(), true, heals_at);
+        };
+        let out_of_time = reason == SkipReason::NotEnoughTime;
+        let heals_at = if out_of_time { self.heals_at(&class, now) } else { reason.heals_at(now) };
+        self.pass(format!("{class}: {why}; not repeated: {reason}"), false, heals_at);
+    }
+
+    fn last_failure(&mut self) -> Option<(FailureClass, String)> {
+        self.links.get_mut(self.at)?.last.take()
     }
 
     fn pass(&mut self, why: String, skipped: bool, heals_at: Option<Timestamp>) {
+        self.give_reason(why, skipped, heals_at);
+        self.at += 1;
+        self.wait_until = None;
+        self.leave_by = None;
+    }
+
+    fn give_reason(&mut self, why: String, skipped: bool, heals_at: Option<Timestamp>) {
         if let Some(link) = self.links.get(self.at) {
             let provider = link.provider.clone();
             self.reasons.push(LinkReason { position: self.at, provider, why, skipped, heals_at });
         }
-        self.at += 1;
-        self.wait_until = None;
     }
 
     fn leave_the_rest(&mut self) {
@@ -324,18 +352,26 @@ impl Walk {
         }
     }
 
-    fn stop_here(&mut self, why: String, now: Timestamp, jitter: f64) {
-        let at = after(now, AFTER_TROUBLE.equal_jitter(0, jitter));
-        self.stop = Some(Stop::Trouble(at));
-        if let Some(link) = self.links.get(self.at) {
-            let provider = link.provider.clone();
-            self.reasons.push(LinkReason {
-                position: self.at,
-                provider,
-                why,
-                skipped: false,
-                heals_at: None,
-            });
+    fn stop_here(&mut self, now: Timestamp, jitter: f64) {
+        let Some((class, why)) = self.last_failure() else { return };
+        self.stop = Some(Stop::Trouble(after(now, AFTER_TROUBLE.equal_jitter(0, jitter))));
+        self.give_reason(format!("{class}: {why}"), false, None);
+    }
+
+    /// When a link that failed with this class may be worth another run; `None` when time does not heal it.
+    fn heals_at(&self, class: &FailureClass, now: Timestamp) -> Option<Timestamp> {
+        let without_hint = after(now, BETWEEN_RUNS.ceiling(self.rules.counted_runs));
+        match class {
+            FailureClass::Transient | FailureClass::TimedOut => Some(without_hint),
+            FailureClass::RateLimited { until } => Some(until.unwrap_or(without_hint)),
+            FailureClass::Quota { .. }
+            | FailureClass::Auth
+            | FailureClass::Retired
+            | FailureClass::Invalid
+            | FailureClass::Refused { .. }
+            | FailureClass::Unusable
+            | FailureClass::UnknownOutcome
+            | FailureClass::Internal => None,
         }
     }
 
@@ -349,7 +385,7 @@ impl Walk {
         match soonest {
             Some(heals_at) if runs_left && young && between(now, heals_at) <= HEALS_SOON => {
                 // Jobs that failed together must not come back in one stampede.
-                let spread = BETWEEN_RUNS.base.mul_f64(jitter.clamp(0.0, 1.0) * 0.1);
+                let spread = BETWEEN_RUNS.full_jitter(0, jitter) / 10;
                 End::ComeBackAt(after(heals_at.max(now), spread))
             }
             Some(_) | None => match rules.on_exhausted {
@@ -360,22 +396,12 @@ impl Walk {
     }
 }
 
-/// When a link that failed with this class may be worth another run; `None` when time does not heal it.
-fn heals_at(class: &FailureClass, now: Timestamp, counted_runs: u32) -> Option<Timestamp> {
-    match class {
-        FailureClass::Transient | FailureClass::TimedOut => {
-            Some(after(now, BETWEEN_RUNS.ceiling(counted_runs)))
-        }
-        FailureClass::RateLimited { until } => {
-            Some(until.unwrap_or_else(|| after(now, BETWEEN_RUNS.ceiling(counted_runs))))
-        }
-        FailureClass::Quota { .. }
-        | FailureClass::Auth
-        | FailureClass::Retired
-        | FailureClass::Invalid
-        | FailureClass::Refused { .. }
-        | FailureClass::Unusable
-        | FailureClass::UnknownOutcome
-        | FailureClass::Internal => None,
-    }
+/// A call that has less time than [`LEAST_CALL`] is worth nothing, unless the provider never gets more.
+fn worth_a_call(time: Duration, timeout: Duration) -> bool {
+    !time.is_zero() && time >= timeout.min(LEAST_CALL)
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
