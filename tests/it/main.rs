@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod daemon;
 mod deploy;
+mod makers;
 mod media;
 mod sql_contract;
 mod support;
