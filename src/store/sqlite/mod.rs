@@ -6,3 +6,4 @@ pub mod health;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+pub mod ticks;
