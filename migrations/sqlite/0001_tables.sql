@@ -50,7 +50,7 @@ CREATE TABLE jobs (
     dedupe_key        TEXT CHECK (length(dedupe_key) BETWEEN 1 AND 200),
     max_runs          INTEGER CHECK (max_runs BETWEEN 1 AND 100),    -- NULL: the asset's
     -- How it stands.
-    status            TEXT NOT NULL ON CONFLICT REPLACE DEFAULT 'pending'
+    status            TEXT NOT NULL DEFAULT 'pending'
                       CHECK (status IN ('pending', 'running', 'manual', 'done', 'failed', 'cancelled')),
     runs              INTEGER NOT NULL DEFAULT 0 CHECK (runs >= 0),  -- counted runs since the last retry
     url               TEXT,
@@ -61,8 +61,8 @@ CREATE TABLE jobs (
     message           TEXT,
     error             TEXT,
     metadata          TEXT CHECK (metadata IS NULL OR json_valid(metadata)),
-    created_at        TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
-    updated_at        TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    created_at        TEXT NOT NULL ON CONFLICT REPLACE DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    updated_at        TEXT NOT NULL ON CONFLICT REPLACE DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     started_at        TEXT,                                          -- first claim since the last retry
     finished_at       TEXT,                                          -- when it became done, manual, failed, cancelled
     -- The lease.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::domain::job::JobId;
+
 /// Trouble with the database. Every text is a sentence an operator can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -14,6 +16,12 @@ pub enum StoreError {
     Refused {
         /// What is wrong, in the words of the migrations.
         sentence: String,
+    },
+    /// Nobody has enqueued this job, or it was pruned.
+    #[error("no job {job}; backstop jobs lists them")]
+    NoSuchJob {
+        /// As it was asked for.
+        job: JobId,
     },
     /// No space is left where the database lives.
     #[error("the disk that holds the database is full; free some space")]
@@ -47,6 +55,7 @@ impl StoreError {
         match self {
             Self::Busy(_) | Self::Full => true,
             Self::Refused { .. }
+            | Self::NoSuchJob { .. }
             | Self::Corrupt(_)
             | Self::Schema { .. }
             | Self::File { .. }
@@ -102,6 +111,7 @@ mod tests {
         let kind = |code: i64| match StoreError::from_sqlite(code, "m".to_owned()) {
             StoreError::Busy(_) => "busy",
             StoreError::Refused { .. } => "refused",
+            StoreError::NoSuchJob { .. } => "no such job",
             StoreError::Full => "full",
             StoreError::Corrupt(_) => "corrupt",
             StoreError::Schema { .. } => "schema",

@@ -9,7 +9,7 @@ use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::{Timestamp, from_text};
-use crate::store::desk::{AssetCount, AttemptRow, JobRow, ManualRow, RunRow};
+use crate::store::desk::{AssetCount, AttemptRow, JobRow, ManualRow, Notice, RunRow};
 use crate::store::error::StoreError;
 
 /// The columns of [`job`]. A macro, because statements are literals.
@@ -161,6 +161,11 @@ pub(super) fn manual(row: &SqliteRow) -> Result<ManualRow, StoreError> {
         reasons: row.try_get("reasons")?,
         waiting_since: row.try_get("waiting_since")?,
     })
+}
+
+/// A notice, joined with its job.
+pub(super) fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
+    Ok(Notice { id: row.try_get("notice")?, kind: row.try_get("kind")?, job: job(row)? })
 }
 
 pub(super) fn provider_health(row: &SqliteRow) -> Result<ProviderHealth, StoreError> {

@@ -1,1 +1,330 @@
-//! The desk: what people ask of the database and tell it.
+//! The desk: what people ask of the database and tell it, by verb, page or API.
+
+use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite};
+use uuid::Uuid;
+
+use super::decode::{
+    self, asset_health_columns, attempt_columns, every, job_columns, provider_health_columns, run_columns,
+};
+use super::health::{load_provider_health, save_provider_health};
+use crate::domain::breaker::ProviderHealth;
+use crate::domain::chain::MANUAL;
+use crate::domain::health::AssetHealth;
+use crate::domain::job::{JobId, JobStatus};
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::sentence;
+use crate::domain::time::{Timestamp, to_text};
+use crate::store::desk::{AssetCount, JobFilter, JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
+use crate::store::error::StoreError;
+
+/// Every write takes the file's write lock before it reads, so that it never waits half-way for one.
+pub(super) const WRITE: &str = "BEGIN IMMEDIATE";
+
+/// The most jobs one listing reads, whatever is asked for.
+const MOST_ROWS: u32 = 10_000;
+
+/// Adds a job.
+pub(super) async fn enqueue(writer: &SqlitePool, job: &NewJob) -> Result<JobId, StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let id = match insert(&mut tx, job).await {
+        Ok(id) => id,
+        Err(error) => return Err(explain_dedupe(&mut tx, job, error).await),
+    };
+    tx.commit().await?;
+    Ok(id)
+}
+
+/// The INSERT of the contract. What is not given is bound as NULL, and the schema puts its default there.
+pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<JobId, StoreError> {
+    let id = sqlx::query_scalar(
+        "INSERT INTO jobs (asset, slug, prompt, input, provider_override, priority, run_at, dedupe_key, max_runs)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id",
+    )
+    .bind(&job.asset)
+    .bind(&job.slug)
+    .bind(job.prompt.as_deref())
+    .bind(job.input.as_ref().map(ToString::to_string))
+    .bind(job.provider_override.as_deref())
+    .bind(job.priority.map(i64::from))
+    .bind(job.run_at.as_deref())
+    .bind(job.dedupe_key.as_deref())
+    .bind(job.max_runs.map(i64::from))
+    .fetch_one(conn)
+    .await?;
+    Ok(JobId(id))
+}
+
+/// A collision of dedupe keys is refused by an index, which names itself and not the job that is in the way.
+async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreError) -> StoreError {
+    let (StoreError::Refused { sentence }, Some(key)) = (&error, &job.dedupe_key) else {
+        return error;
+    };
+    if !sentence.contains("jobs_one_live_job_per_dedupe_key") {
+        return error;
+    }
+    let asset = AssetName::parse(&job.asset).map_or_else(|_| job.asset.clone(), |name| name.to_string());
+    let found: Result<Option<i64>, sqlx::Error> = sqlx::query_scalar(
+        "SELECT id FROM jobs WHERE dedupe_key = $1 AND asset = $2
+             AND status IN ('pending', 'running', 'manual', 'done') LIMIT 1",
+    )
+    .bind(key)
+    .bind(&asset)
+    .fetch_optional(conn)
+    .await;
+    let other = found.ok().flatten().map_or_else(|| "another job".to_owned(), |id| format!("job {id}"));
+    let why = format!("{other} of {asset} has dedupe key \"{key}\" already; cancel it, or use another key");
+    StoreError::Refused { sentence: why }
+}
+
+/// Jobs, newest first.
+pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+    // Built, and not one statement with optional conditions, so that a slug finds its index.
+    let mut query: QueryBuilder<Sqlite> =
+        QueryBuilder::new(concat!("SELECT ", job_columns!(), " FROM jobs WHERE TRUE"));
+    if let Some(asset) = &filter.asset {
+        query.push(" AND asset = ").push_bind(asset.as_str().to_owned());
+    }
+    if let Some(status) = filter.status {
+        query.push(" AND status = ").push_bind(status.as_str());
+    }
+    if let Some(slug) = &filter.slug {
+        query.push(" AND slug = ").push_bind(slug.clone());
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before.0);
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit.min(MOST_ROWS)));
+    let rows = query.build().fetch_all(readers).await?;
+    Ok(every(&rows, "jobs", decode::job))
+}
+
+/// One job with its runs and attempts, as they stood at one instant.
+pub(super) async fn story(readers: &SqlitePool, job: JobId) -> Result<Option<JobStory>, StoreError> {
+    const JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+    const RUNS: &str = concat!("SELECT ", run_columns!(), " FROM runs WHERE job_id = $1 ORDER BY number");
+    const ATTEMPTS: &str = concat!(
+        "SELECT ",
+        attempt_columns!(),
+        " FROM attempts WHERE run_id IN (SELECT id FROM runs WHERE job_id = $1)
+          ORDER BY run_id, position, repeat, id"
+    );
+    let mut tx = readers.begin().await?;
+    let Some(row) = sqlx::query(JOB).bind(job.0).fetch_optional(&mut *tx).await? else {
+        return Ok(None);
+    };
+    let runs = sqlx::query(RUNS).bind(job.0).fetch_all(&mut *tx).await?;
+    let attempts = sqlx::query(ATTEMPTS).bind(job.0).fetch_all(&mut *tx).await?;
+    tx.commit().await?;
+    let mut history: Vec<RunRow> = every(&runs, "runs", decode::run);
+    for (run, attempt) in every(&attempts, "attempts", decode::attempt) {
+        if let Some(run) = history.iter_mut().find(|candidate| candidate.id == run) {
+            run.attempts.push(attempt);
+        }
+    }
+    Ok(Some(JobStory { job: decode::job(&row)?, history }))
+}
+
+/// What waits for a person, longest first.
+pub(super) async fn manual_queue(readers: &SqlitePool, limit: u32) -> Result<Vec<ManualRow>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, asset, medium, slug, prompt, input, reasons, waiting_since
+         FROM manual_queue ORDER BY waiting_since, id LIMIT $1",
+    )
+    .bind(i64::from(limit.min(MOST_ROWS)))
+    .fetch_all(readers)
+    .await?;
+    Ok(every(&rows, "manual_queue", decode::manual))
+}
+
+/// How many jobs of each asset have each status, and how many pending ones are due.
+pub(super) async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT asset, status, count(*) AS count,
+             coalesce(sum(status = 'pending' AND run_at <= $1), 0) AS due
+         FROM jobs GROUP BY asset, status ORDER BY asset, status",
+    )
+    .bind(to_text(now))
+    .fetch_all(readers)
+    .await?;
+    Ok(every(&rows, "jobs", decode::count))
+}
+
+/// What is remembered of every asset.
+pub(super) async fn asset_health(readers: &SqlitePool) -> Result<Vec<AssetHealth>, StoreError> {
+    const SQL: &str = concat!("SELECT ", asset_health_columns!(), " FROM asset_health ORDER BY asset");
+    let rows = sqlx::query(SQL).fetch_all(readers).await?;
+    Ok(every(&rows, "asset_health", decode::asset_health))
+}
+
+/// What is remembered of every provider.
+pub(super) async fn provider_health(readers: &SqlitePool) -> Result<Vec<ProviderHealth>, StoreError> {
+    const SQL: &str =
+        concat!("SELECT ", provider_health_columns!(), " FROM provider_health ORDER BY provider");
+    let rows = sqlx::query(SQL).fetch_all(readers).await?;
+    Ok(every(&rows, "provider_health", decode::provider_health))
+}
+
+/// Pauses a provider until a time, or ends its pause.
+pub(super) async fn pause(
+    writer: &SqlitePool,
+    provider: &ProviderName,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let mut health = load_provider_health(&mut tx, provider).await?;
+    health.paused_until = until;
+    save_provider_health(&mut tx, &health, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Closes a provider's breaker and forgets its streak, its hint and its pause.
+pub(super) async fn reset(
+    writer: &SqlitePool,
+    provider: &ProviderName,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let mut health = load_provider_health(&mut tx, provider).await?;
+    health.reset();
+    save_provider_health(&mut tx, &health, now).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Sends a settled job round again, by the UPDATE that a person would write.
+pub(super) async fn retry(writer: &SqlitePool, job: JobId, wish: Option<&str>) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let status = status(&mut tx, job).await?;
+    if status == JobStatus::Pending {
+        return refuse(format!("job {job} is pending already; it needs no retry"));
+    }
+    sqlx::query("UPDATE jobs SET status = 'pending', provider_override = $2 WHERE id = $1")
+        .bind(job.0)
+        .bind(wish)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Settled undelivered jobs of an asset since a time, oldest first.
+pub(super) async fn undelivered(
+    readers: &SqlitePool,
+    asset: &AssetName,
+    since: Timestamp,
+) -> Result<Vec<JobId>, StoreError> {
+    let ids: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM jobs
+         WHERE asset = $1 AND status IN ('manual', 'failed') AND finished_at >= $2 ORDER BY id",
+    )
+    .bind(asset.as_str())
+    .bind(to_text(since))
+    .fetch_all(readers)
+    .await?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Cancels a job. One that is cancelled already stays as it is.
+pub(super) async fn cancel(writer: &SqlitePool, job: JobId) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    if status(&mut tx, job).await? != JobStatus::Cancelled {
+        sqlx::query("UPDATE jobs SET status = 'cancelled' WHERE id = $1")
+            .bind(job.0)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+/// A person provides the asset.
+///
+/// Words and web addresses go by the UPDATE that a person would write. A `file:` address is refused there, because
+/// whoever can write rows could point at any file of the machine; this one comes from the vault, so it is
+/// written in the daemon's shape: through `running` under a token of its own, in one transaction.
+pub(super) async fn provide(
+    writer: &SqlitePool,
+    job: JobId,
+    provided: &Provided,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let status = status(&mut tx, job).await?;
+    if !status.may_become(JobStatus::Done, crate::domain::job::Actor::Person) {
+        return refuse(format!(
+            "job {job} is {status}; only a pending, manual or failed job can be resolved"
+        ));
+    }
+    if provided.url.as_deref().is_some_and(|url| url.starts_with("file:")) {
+        provide_file(&mut tx, (job, status), provided, now).await?;
+    } else {
+        sqlx::query(
+            "UPDATE jobs SET status = 'done', url = $2, text = $3, content_type = $4, metadata = $5
+             WHERE id = $1",
+        )
+        .bind(job.0)
+        .bind(provided.url.as_deref())
+        .bind(provided.text.as_deref())
+        .bind(provided.content_type.as_deref())
+        .bind(provided.metadata.as_ref().map(ToString::to_string))
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn provide_file(
+    conn: &mut SqliteConnection,
+    (job, status): (JobId, JobStatus),
+    provided: &Provided,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if status != JobStatus::Pending {
+        sqlx::query("UPDATE jobs SET status = 'pending' WHERE id = $1")
+            .bind(job.0)
+            .execute(&mut *conn)
+            .await?;
+    }
+    let asset: String = sqlx::query_scalar(
+        "UPDATE jobs SET status = 'running', lease_token = $2, lease_until = $3 WHERE id = $1 RETURNING asset",
+    )
+    .bind(job.0)
+    .bind(Uuid::new_v4().to_string())
+    .bind(to_text(now))
+    .fetch_one(&mut *conn)
+    .await?;
+    let message = AssetName::parse(&asset).map(|asset| sentence::ready_by_person(&asset)).ok();
+    sqlx::query(
+        "UPDATE jobs SET status = 'done', lease_token = NULL, lease_until = NULL, lease_owner = NULL,
+             provider = $2, fallback_used = 1, url = $3, text = $4, content_type = $5, metadata = $6,
+             message = $7, error = NULL, provider_override = NULL, finished_at = $8
+         WHERE id = $1",
+    )
+    .bind(job.0)
+    .bind(MANUAL)
+    .bind(provided.url.as_deref())
+    .bind(provided.text.as_deref())
+    .bind(provided.content_type.as_deref())
+    .bind(provided.metadata.as_ref().map(ToString::to_string))
+    .bind(message)
+    .bind(to_text(now))
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+/// Where a job stands; a job that is not there is its own sentence.
+async fn status(conn: &mut SqliteConnection, job: JobId) -> Result<JobStatus, StoreError> {
+    let text: Option<String> =
+        sqlx::query_scalar("SELECT status FROM jobs WHERE id = $1").bind(job.0).fetch_optional(conn).await?;
+    let text = text.ok_or(StoreError::NoSuchJob { job })?;
+    JobStatus::parse(&text).ok_or_else(|| StoreError::Other(format!("job {job} has status \"{text}\"")))
+}
+
+fn refuse<T>(sentence: String) -> Result<T, StoreError> {
+    Err(StoreError::Refused { sentence })
+}

@@ -8,3 +8,4 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+pub mod ticks;

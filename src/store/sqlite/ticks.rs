@@ -1,0 +1,81 @@
+//! Ticks of recurring schedules, and the notices that wait to be sent.
+
+use sqlx::sqlite::SqlitePool;
+
+use super::decode::{self, job_columns};
+use super::desk::{WRITE, insert};
+use crate::domain::time::{Timestamp, from_text, to_text};
+use crate::store::desk::{NewTick, Notice};
+use crate::store::error::StoreError;
+
+/// Enqueues a recurring tick's job once, however many daemons say so; `false` when the tick was there already.
+/// A job that collides with a live one by its dedupe key is not enqueued, and its tick counts as done.
+///
+/// # Errors
+/// When the schema refuses the job; then the tick is not written either.
+pub(super) async fn tick(writer: &SqlitePool, tick: &NewTick) -> Result<bool, StoreError> {
+    let at = to_text(tick.tick);
+    let mut tx = writer.begin_with(WRITE).await?;
+    let written = sqlx::query(
+        "INSERT INTO recurring_ticks (schedule, tick, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    )
+    .bind(&tick.schedule)
+    .bind(&at)
+    .bind(to_text(tick.now))
+    .execute(&mut *tx)
+    .await?;
+    if written.rows_affected() == 0 {
+        return Ok(false);
+    }
+    if let Some(job) = &tick.job {
+        let id = match insert(&mut tx, job).await {
+            Ok(id) => Some(id.0),
+            Err(StoreError::Refused { sentence }) if sentence.contains("dedupe_key") => None,
+            Err(error) => return Err(error),
+        };
+        sqlx::query("UPDATE recurring_ticks SET job_id = $3 WHERE schedule = $1 AND tick = $2")
+            .bind(&tick.schedule)
+            .bind(&at)
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The latest tick of a schedule, where it has had one.
+pub(super) async fn last_tick(readers: &SqlitePool, schedule: &str) -> Result<Option<Timestamp>, StoreError> {
+    let latest: Option<String> =
+        sqlx::query_scalar("SELECT max(tick) FROM recurring_ticks WHERE schedule = $1")
+            .bind(schedule)
+            .fetch_one(readers)
+            .await?;
+    let odd =
+        |text: String| StoreError::Other(format!("a tick of {schedule} is \"{text}\", which is no time"));
+    latest.map(|text| from_text(&text).ok_or_else(|| odd(text))).transpose()
+}
+
+/// Notices that nobody has been told of yet, oldest first. One whose job was deleted has nothing to tell.
+pub(super) async fn unsent_notices(readers: &SqlitePool, limit: u32) -> Result<Vec<Notice>, StoreError> {
+    const SQL: &str = concat!(
+        "SELECT notices.id AS notice, notices.kind, ",
+        job_columns!(),
+        " FROM notices JOIN jobs ON jobs.id = notices.job_id
+          WHERE notices.sent_at IS NULL ORDER BY notices.id LIMIT $1"
+    );
+    let rows = sqlx::query(SQL).bind(i64::from(limit)).fetch_all(readers).await?;
+    Ok(decode::every(&rows, "notices", decode::notice))
+}
+
+/// Marks a notice as told.
+pub(super) async fn notice_sent(writer: &SqlitePool, notice: i64, now: Timestamp) -> Result<(), StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    sqlx::query("UPDATE notices SET sent_at = $2 WHERE id = $1")
+        .bind(notice)
+        .bind(to_text(now))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
