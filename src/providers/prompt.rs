@@ -48,9 +48,22 @@ impl Template {
         input: &Map<String, serde_json::Value>,
         prompt: Option<&str>,
     ) -> Result<String, String> {
-        let template = self.environment.get_template(NAME).map_err(|error| sentence(&error))?;
         let input = Value::from(Serde(input));
-        let facts = context! { slug, asset => asset.as_str(), input, prompt => prompt.map(Value::from) };
+        self.render_facts(
+            context! { slug, asset => asset.as_str(), input, prompt => prompt.map(Value::from) },
+        )
+    }
+
+    /// Renders it over other values than a job's: `tick` for the slugs of recurring jobs.
+    ///
+    /// # Errors
+    /// As for [`Template::render`].
+    pub fn render_values(&self, values: &Map<String, serde_json::Value>) -> Result<String, String> {
+        self.render_facts(Value::from(Serde(values)))
+    }
+
+    fn render_facts(&self, facts: Value) -> Result<String, String> {
+        let template = self.environment.get_template(NAME).map_err(|error| sentence(&error))?;
         let text = template.render(facts).map_err(|error| sentence(&error))?;
         if text.len() > MAX_LENGTH {
             return Err(format!("the template makes more than {MAX_LENGTH} bytes of text"));

@@ -8,4 +8,189 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
-pub mod ticks;
+mod ticks;
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+
+use crate::domain::asset::Asset;
+use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::health::AssetHealth;
+use crate::domain::job::JobId;
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::provider::Provider;
+use crate::domain::time::Timestamp;
+
+use super::claim::Held;
+use super::{
+    AssetCount, Claim, ClaimRequest, Entry, JobFilter, JobRow, JobStory, LeaseToken, ManualRow, NewJob,
+    NewTick, Notice, Provided, Store, StoreError, Written,
+};
+
+use migrate::Migrated;
+use open::Pools;
+
+/// The store on one SQLite file.
+pub struct SqliteStore {
+    pools: Pools,
+    /// One connection that only reads the file's version: the number is counted per connection.
+    watch: SqlitePool,
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it where there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is another program's, or has a newer schema.
+    pub async fn open(path: &Path) -> Result<(Self, Migrated), StoreError> {
+        let pools = open::open(path).await?;
+        let migrated = migrate::migrate(&pools, path).await?;
+        let watch = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(SqliteConnectOptions::new().filename(path).read_only(true))
+            .await?;
+        Ok((Self { pools, watch }, migrated))
+    }
+
+    /// Closes every connection; the last one folds the write-ahead log into the file.
+    pub async fn close(&self) {
+        self.watch.close().await;
+        self.pools.close().await;
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn mirror(
+        &self,
+        assets: &[Asset],
+        providers: &[Provider],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        mirror::mirror(&self.pools, assets, providers, now).await.map(drop)
+    }
+
+    async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+        claim::claim_due(&self.pools.writer, &self.pools.readers, request).await
+    }
+
+    async fn renew(&self, tokens: &[LeaseToken], until: Timestamp) -> Result<Vec<Held>, StoreError> {
+        claim::renew(&self.pools.writer, tokens, until).await
+    }
+
+    async fn expire(&self, owner: &str, now: Timestamp) -> Result<u64, StoreError> {
+        claim::expire(&self.pools.writer, owner, now).await
+    }
+
+    async fn other_owners(&self, own: &str) -> Result<Vec<String>, StoreError> {
+        claim::other_owners(&self.pools.readers, own).await
+    }
+
+    async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError> {
+        ledger::record(&self.pools.writer, entries, now).await
+    }
+
+    async fn take_probe(
+        &self,
+        provider: &ProviderName,
+        probe: Probe,
+        fingerprint: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        ledger::take_probe(&self.pools.writer, provider, probe, fingerprint, now).await
+    }
+
+    async fn next_due_at(&self, assets: &[AssetName]) -> Result<Option<Timestamp>, StoreError> {
+        claim::next_due_at(&self.pools.readers, assets).await
+    }
+
+    async fn version(&self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.watch).await?)
+    }
+
+    async fn tick(&self, tick: &NewTick) -> Result<bool, StoreError> {
+        ticks::tick(&self.pools.writer, tick).await
+    }
+
+    async fn last_tick(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError> {
+        ticks::last_tick(&self.pools.readers, schedule).await
+    }
+
+    async fn unsent_notices(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        ticks::unsent_notices(&self.pools.readers, limit).await
+    }
+
+    async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError> {
+        ticks::notice_sent(&self.pools.writer, notice, now).await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        ledger::prune(&self.pools.writer, before, limit).await
+    }
+
+    async fn tend(&self) -> Result<(), StoreError> {
+        ledger::tend(&self.pools.writer).await
+    }
+
+    async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {
+        desk::enqueue(&self.pools.writer, job).await
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
+        desk::jobs(&self.pools.readers, filter).await
+    }
+
+    async fn story(&self, job: JobId) -> Result<Option<JobStory>, StoreError> {
+        desk::story(&self.pools.readers, job).await
+    }
+
+    async fn manual_queue(&self, limit: u32) -> Result<Vec<ManualRow>, StoreError> {
+        desk::manual_queue(&self.pools.readers, limit).await
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        desk::counts(&self.pools.readers, now).await
+    }
+
+    async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {
+        desk::asset_health(&self.pools.readers).await
+    }
+
+    async fn provider_health(&self) -> Result<Vec<ProviderHealth>, StoreError> {
+        desk::provider_health(&self.pools.readers).await
+    }
+
+    async fn pause(
+        &self,
+        provider: &ProviderName,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        desk::pause(&self.pools.writer, provider, until, now).await
+    }
+
+    async fn reset(&self, provider: &ProviderName, now: Timestamp) -> Result<(), StoreError> {
+        desk::reset(&self.pools.writer, provider, now).await
+    }
+
+    async fn retry(&self, job: JobId, wish: Option<&str>) -> Result<(), StoreError> {
+        desk::retry(&self.pools.writer, job, wish).await
+    }
+
+    async fn undelivered(&self, asset: &AssetName, since: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        desk::undelivered(&self.pools.readers, asset, since).await
+    }
+
+    async fn cancel(&self, job: JobId) -> Result<(), StoreError> {
+        desk::cancel(&self.pools.writer, job).await
+    }
+
+    async fn provide(&self, job: JobId, provided: &Provided, now: Timestamp) -> Result<(), StoreError> {
+        desk::provide(&self.pools.writer, job, provided, now).await
+    }
+}
