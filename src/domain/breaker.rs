@@ -440,6 +440,7 @@ mod tests {
             assert!(health.take_probe(JobId(7), minutes(1), minutes(5), FINGERPRINT));
             health.remember(&event(7, minutes(1), Some(class)));
             assert_eq!(health.gate(minutes(1), FINGERPRINT), Gate::Probe);
+            assert_eq!(health.state, BreakerState::Open, "half-open means that a probe is under way");
         }
     }
 

@@ -321,6 +321,8 @@ pub(crate) mod tests {
             format!("(a: breaker open until {until}) b? (c: it refused this prompt before)")
         );
         assert_eq!(world.plan(Some("a")), "a b? (c: it refused this prompt before)");
+        let refused = "(c: it refused this prompt before)";
+        assert_eq!(world.plan(Some("c")), refused, "not even an override sends a refused prompt again");
         let held = world.health.get_mut(&name("a")).expect("there");
         held.hold = Some(Hold { class: "auth", fingerprint: "f1".to_owned() });
         assert!(world.plan(None).starts_with("(a: its key was refused; off until"));

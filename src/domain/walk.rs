@@ -354,7 +354,9 @@ impl Walk {
 
     fn stop_here(&mut self, now: Timestamp, jitter: f64) {
         let Some((class, why)) = self.last_failure() else { return };
-        self.stop = Some(Stop::Trouble(after(now, AFTER_TROUBLE.equal_jitter(0, jitter))));
+        // A full disk does not empty itself by our looking at it: each time of this run waits longer.
+        let before = self.links.get(self.at).map_or(0, |link| link.calls.saturating_sub(1));
+        self.stop = Some(Stop::Trouble(after(now, AFTER_TROUBLE.equal_jitter(before, jitter))));
         self.give_reason(format!("{class}: {why}"), false, None);
     }
 

@@ -135,7 +135,7 @@ proptest! {
                     call(&mut health, job, at, fingerprint, failure.clone());
                     counted.hear(failure.as_ref());
                     prop_assert!(health.cool_until >= before.cool_until, "a hint shortened the wait");
-                    prop_assert!(!health.probe.is_some_and(|probe| probe.job == JobId(job)), "freed");
+                    prop_assert_ne!(health.probe.map(|probe| probe.job), Some(JobId(job)), "freed");
                     if failure.is_none() {
                         prop_assert_eq!(health.state, BreakerState::Closed);
                         prop_assert_eq!((health.open_until, &health.hold), (None, &None));

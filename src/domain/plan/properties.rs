@@ -26,7 +26,8 @@ fn wishes() -> impl Strategy<Value = Override> {
 }
 
 fn providers() -> impl Strategy<Value = Provider> {
-    (0_usize..10, any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(place, supported, key, image)| {
+    let usually = || proptest::bool::weighted(0.9);
+    (0_usize..10, usually(), usually(), usually()).prop_map(|(place, supported, key, image)| {
         let key = if key { Key::Present } else { Key::Missing { looked_in: "file k".to_owned() } };
         let medium = if image { Medium::Image } else { Medium::Text };
         Provider { name: label(place), supported, key, medium, ..provider("p") }
@@ -74,7 +75,7 @@ impl World {
 }
 
 fn worlds() -> impl Strategy<Value = World> {
-    let refused = proptest::collection::vec((0_usize..10).prop_map(label), 0..2);
+    let refused = proptest::collection::vec((0_usize..10).prop_map(label), 0..5);
     let providers = proptest::collection::vec(providers(), 0..20);
     (providers, proptest::collection::vec(healths(), 0..10), refused)
         .prop_map(|(providers, healths, refused)| World { providers, healths, refused })

@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::plan::tests::{name, now};
 use crate::domain::time::to_text;
 
-/// One call as the world plays it: how many milliseconds it takes, what it comes to, and the jitter after it.
+/// One call as the world plays it, over and over again until the run ends: how many milliseconds it takes, what it comes to, and the jitter after it.
 type Played = (u64, Outcome, f64);
 
 fn seconds(most: u64) -> impl Strategy<Value = Timestamp> {
@@ -57,7 +57,7 @@ fn jitters() -> impl Strategy<Value = f64> {
 
 fn played() -> impl Strategy<Value = Vec<Played>> {
     let took = prop_oneof![0_u64..2_000, 0_u64..200_000];
-    proptest::collection::vec((took, outcomes(), jitters()), 48)
+    proptest::collection::vec((took, outcomes(), jitters()), 1..12)
 }
 
 fn on_unknown() -> impl Strategy<Value = OnUnknown> {
@@ -164,7 +164,7 @@ impl Seen {
             End::ComeBackHere(until) => {
                 prop_assert!(matches!(self.told, Some(Outcome::Failed(FailureClass::Internal, _))));
                 let wait = between(self.now, *until).as_secs();
-                prop_assert!((5..=10).contains(&wait), "{wait}");
+                prop_assert!((5..=300).contains(&wait), "{wait}");
                 self.current.expect("it was called") + 1
             }
             End::ComeBackAt(until) => {
@@ -203,13 +203,12 @@ impl Seen {
     }
 }
 
-fn check_walk(plan: Plan, rules: JobRules, played: Vec<Played>) -> Result<(), TestCaseError> {
+fn check_walk(plan: Plan, rules: JobRules, jitter: f64, played: Vec<Played>) -> Result<(), TestCaseError> {
     let mut walk = Walk::new(&plan, rules);
     let mut seen = Seen::new(plan, rules);
-    let mut played = played.into_iter();
+    let mut played = played.into_iter().cycle();
     // At most five calls a link, each with one wait before it.
     for _ in 0..=seen.plan.links.len() * 10 {
-        let jitter = 0.5;
         match walk.next(seen.now, jitter) {
             Step::Call(call) => {
                 seen.check_call(&call)?;
@@ -218,7 +217,7 @@ fn check_walk(plan: Plan, rules: JobRules, played: Vec<Played>) -> Result<(), Te
                     Step::Call(call),
                     "asked twice, it says the same"
                 );
-                let (took, outcome, jitter) = played.next().expect("48 calls are enough");
+                let (took, outcome, jitter) = played.next().expect("it never ends");
                 seen.now = after(seen.now, Duration::from_millis(took));
                 if let Outcome::Skipped(_) = outcome {
                     let current = seen.current.expect("called");
@@ -272,14 +271,19 @@ fn without_short_hints(outcome: &Outcome) -> bool {
 
 proptest! {
     #[test]
-    fn every_walk_keeps_the_rules(plan in plans(), rules in job_rules(), played in played()) {
-        check_walk(plan, rules, played)?;
+    fn every_walk_keeps_the_rules(
+        plan in plans(),
+        rules in job_rules(),
+        jitter in jitters(),
+        played in played(),
+    ) {
+        check_walk(plan, rules, jitter, played)?;
     }
 
     #[test]
     fn a_run_that_is_taken_up_goes_on_as_the_dead_one_would_have(
         plan in plans(),
-        outcomes in proptest::collection::vec(outcomes().prop_filter("no wait", without_short_hints), 48),
+        outcomes in proptest::collection::vec(outcomes().prop_filter("no wait", without_short_hints), 20),
         cut in 0_usize..20,
     ) {
         let (mut dead, past) = cut_short(&plan, &outcomes, cut);

@@ -138,8 +138,12 @@ fn trouble_that_stopped_a_run_does_not_stop_it_again() {
     let step = story.walk.next(now(), 0.0);
     assert!(matches!(step, Step::Call(Call { position: 0, repeat: 1, .. })), "{step:?}");
     assert_eq!(story.plays(at_once(vec![Outcome::Delivered])), "a, primary a");
-    let mut story = taken_up(&links, vec![(0, 1, internal())]);
-    assert_eq!(story.plays(at_once(vec![internal()])), "a, back here in 10s");
+    for (calls, expected) in
+        [(0, "a, back here in 10s"), (1, "a, back here in 20s"), (9, "a, back here in 300s")]
+    {
+        let mut story = taken_up(&links, vec![(0, calls, internal())]);
+        assert_eq!(story.plays(at_once(vec![internal()])), expected, "it looks less and less often");
+    }
 }
 
 #[test]
