@@ -1,0 +1,101 @@
+//! `serve`: the daemon.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::config::Sources;
+use crate::daemon::{Progress, Stop};
+use crate::domain::time::Clock;
+use crate::store::Store;
+
+use super::{signals, wire};
+
+/// Runs the daemon until a signal stops it.
+///
+/// # Errors
+/// When it cannot start, or ends by itself.
+pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
+    let config = wire::configuration(&sources, &clock)?;
+    let from = config.source.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
+    let opened = wire::open(config, Arc::clone(&clock)).await?;
+    let stop = Stop::default();
+    let daemon = wire::daemon(&opened, stop.clone()).await?;
+    let reload = reload(sources, &opened, daemon.reloader());
+    let listening = signals::listen(stop, reload)?;
+    let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        configuration = from,
+        database = %wire::database_path(&opened.config).display(),
+        assets = opened.config.assets.len(),
+        "backstop is ready"
+    );
+    tell_systemd(&[sd_notify::NotifyState::Ready]);
+    let ended = daemon.serve().await;
+    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    feeding.abort();
+    listening.abort();
+    opened.store.close().await;
+    let done = ended?;
+    tracing::info!(delivered = done.delivered, manual = done.manual, "backstop has stopped");
+    Ok(())
+}
+
+/// What SIGHUP does: reads the configuration again. A bad one changes nothing and says why.
+fn reload(
+    sources: Sources,
+    opened: &wire::Opened,
+    replace: impl Fn(crate::daemon::book::Book) + Send + Sync + 'static,
+) -> impl Fn() + Send + 'static {
+    let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
+    let database = wire::database_path(&opened.config).to_owned();
+    let replace = Arc::new(replace);
+    let sources = Arc::new(sources);
+    move || {
+        let (store, clock, replace) = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&replace));
+        let (sources, database) = (Arc::clone(&sources), database.clone());
+        tokio::spawn(async move {
+            let read = async {
+                let config = wire::configuration(&sources, &clock)?;
+                anyhow::ensure!(
+                    wire::database_path(&config) == database,
+                    "queue.database cannot change while the daemon runs; restart it"
+                );
+                let book = wire::book(&config, &clock)?;
+                store.mirror(&config.assets, &config.providers, clock()).await?;
+                anyhow::Ok(book)
+            };
+            match read.await {
+                Ok(book) => {
+                    replace(book);
+                    tracing::info!("the configuration was read again and is in force");
+                }
+                Err(error) => {
+                    tracing::error!("the configuration was read again and changes nothing: {error:#}");
+                }
+            }
+        });
+    }
+}
+
+/// Feeds the watchdog with the passes of the claim loop, and with nothing else.
+async fn feed_watchdog(mut progress: watch::Receiver<Progress>) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut fed = 0;
+    loop {
+        tokio::time::sleep((limit / 4).min(Duration::from_secs(10))).await;
+        let passes = progress.borrow_and_update().passes;
+        if passes != fed {
+            fed = passes;
+            tell_systemd(&[sd_notify::NotifyState::Watchdog]);
+        }
+    }
+}
+
+fn tell_systemd(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "systemd cannot be told");
+    }
+}

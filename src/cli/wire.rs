@@ -1,0 +1,96 @@
+//! The one place where everything is wired.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use crate::config::{Config, Database, Sources, load};
+use crate::daemon::book::Book;
+use crate::daemon::{Daemon, Parts, Stop};
+use crate::domain::time::Clock;
+use crate::providers::{Providers, catalog};
+use crate::store::Store;
+use crate::store::sqlite::SqliteStore;
+use crate::vault::{LocalVault, Vault};
+
+/// The configuration with its database open and up to date.
+pub struct Opened {
+    /// The configuration.
+    pub config: Config,
+    /// The database.
+    pub store: Arc<SqliteStore>,
+    /// Where the present comes from.
+    pub clock: Clock,
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+/// With every mistake of it.
+pub fn configuration(sources: &Sources, clock: &Clock) -> anyhow::Result<Config> {
+    Ok(load(sources, catalog(), clock())?)
+}
+
+/// Opens the database that the configuration names, brings its schema up to date and writes the mirrors.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Opened> {
+    let path = database_path(&config);
+    let (store, migrated) = SqliteStore::open(path).await?;
+    if migrated.from != migrated.to && migrated.from > 0 {
+        tracing::info!(from = migrated.from, to = migrated.to, "the database's schema was brought up to date");
+    }
+    store.mirror(&config.assets, &config.providers, clock()).await?;
+    Ok(Opened { config, store: Arc::new(store), clock })
+}
+
+/// The database's file.
+#[must_use]
+pub fn database_path(config: &Config) -> &Path {
+    let Database::Sqlite { path } = &config.queue.database;
+    path
+}
+
+/// The vault that the configuration names.
+///
+/// # Errors
+/// When its folder cannot be made.
+pub fn vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
+    let vault = LocalVault::open(&config.vault.folder, config.vault.public_url.clone());
+    Ok(Arc::new(vault.context("vault.url")?))
+}
+
+/// The configuration, compiled for the daemon.
+///
+/// # Errors
+/// With what does not compile: a provider that cannot be made, a template.
+pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
+    let secrets: HashMap<_, _> = config
+        .providers
+        .iter()
+        .filter_map(|provider| {
+            config.secrets.key(&provider.name).map(|key| (provider.name.clone(), key.clone()))
+        })
+        .collect();
+    let providers = Providers::new(&config.providers, secrets, Arc::clone(clock))?;
+    Book::new(config, Arc::new(providers), vault(config)?).map_err(anyhow::Error::msg)
+}
+
+/// A daemon over an open database.
+///
+/// # Errors
+/// When a part of it cannot be made.
+pub async fn daemon(opened: &Opened, stop: Stop) -> anyhow::Result<Daemon> {
+    let lock_folder = database_path(&opened.config).parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let parts = Parts {
+        store: Arc::clone(&opened.store) as Arc<dyn Store>,
+        book: book(&opened.config, &opened.clock)?,
+        clock: Arc::clone(&opened.clock),
+        random: Arc::new(fastrand::f64),
+        lock_folder,
+    };
+    Ok(Daemon::new(parts, stop).await?)
+}
