@@ -1,1 +1,167 @@
 //! The catalog, one file per protocol, the local makers, and the one HTTP driver.
+
+mod address;
+mod anthropic;
+mod catalog;
+mod classify;
+mod cost;
+mod download;
+mod driver;
+mod hints;
+mod makers;
+mod openai_chat;
+mod openai_images;
+mod options;
+mod picture_size;
+mod protocol;
+#[cfg(test)]
+mod recorded;
+mod scrub;
+mod vendor_error;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::domain::ask::{Answer, Ask};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::name::ProviderName;
+use crate::domain::provider::Provider;
+use crate::domain::time::Clock;
+
+pub use catalog::catalog;
+
+use driver::{Driver, Vendor};
+use makers::Maker;
+
+/// What the daemon needs of the providers. Its tests put a fake here.
+#[async_trait]
+pub trait Generate: Send + Sync {
+    /// Calls a provider once. `time_left` bounds everything the call does, downloads included; the provider's
+    /// own time-out bounds the vendor's answer besides. Nothing is repeated in here but downloads, so every
+    /// repeat that may cost money is decided by the walk.
+    ///
+    /// # Errors
+    /// The class says what became of the call; the message holds no key, prompt or body.
+    async fn call(&self, provider: &ProviderName, ask: &Ask, time_left: Duration) -> Result<Answer, Failure>;
+
+    /// Asks a vendor how an accepted operation stands. Asking is free whatever the generation costs, so a
+    /// poll without answer is `timed_out`, never `unknown_outcome`.
+    ///
+    /// # Errors
+    /// As for [`Generate::call`]; `invalid` where the provider's protocol has no operations.
+    async fn poll(
+        &self,
+        provider: &ProviderName,
+        operation: &str,
+        ask: &Ask,
+        time_left: Duration,
+    ) -> Result<Answer, Failure>;
+}
+
+/// Every configured provider, ready to be called.
+pub struct Providers {
+    ways: HashMap<ProviderName, (Provider, Way)>,
+    clock: Clock,
+}
+
+/// How a provider is reached.
+enum Way {
+    /// Within this process.
+    Local(Maker),
+    /// Over HTTP.
+    Vendor(Arc<Driver>, Vendor),
+    /// Not yet: the catalog knows its protocol, this build does not speak it.
+    Unsupported,
+}
+
+/// Providers that cannot be used as they are configured, one sentence each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .mistakes.join("\n"))]
+pub struct ProvidersError {
+    /// What is wrong, with the provider's label.
+    pub mistakes: Vec<String>,
+}
+
+impl Providers {
+    /// Makes every provider ready. `secrets` holds the keys of those that have one; a provider without a key
+    /// is called without one.
+    ///
+    /// # Errors
+    /// Every mistake at once: a bad address, an option no protocol understands, a maker that cannot be made.
+    pub fn new(
+        providers: &[Provider],
+        mut secrets: HashMap<ProviderName, SecretString>,
+        clock: Clock,
+    ) -> Result<Self, ProvidersError> {
+        let driver =
+            Driver::new().map(Arc::new).map_err(|mistake| ProvidersError { mistakes: vec![mistake] })?;
+        let mut ways = HashMap::with_capacity(providers.len());
+        let mut mistakes = Vec::new();
+        for provider in providers {
+            match way(provider, secrets.remove(&provider.name), &driver) {
+                Ok(way) => {
+                    ways.insert(provider.name.clone(), (provider.clone(), way));
+                }
+                Err(why) => mistakes.push(format!("provider \"{}\": {why}", provider.name)),
+            }
+        }
+        if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
+    }
+
+    fn find(&self, name: &ProviderName) -> Result<&(Provider, Way), Failure> {
+        self.ways.get(name).ok_or_else(|| {
+            Failure::new(FailureClass::Invalid, format!("no provider called \"{name}\" is configured"))
+        })
+    }
+}
+
+fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> Result<Way, String> {
+    if let Some(maker) = makers::maker(provider)? {
+        return Ok(Way::Local(maker));
+    }
+    match protocol::named(&provider.protocol) {
+        Some(protocol) => Ok(Way::Vendor(Arc::clone(driver), Vendor::new(provider, protocol, key)?)),
+        None => Ok(Way::Unsupported),
+    }
+}
+
+fn unsupported(provider: &Provider) -> Failure {
+    let why = format!("protocol \"{}\" is not supported yet", provider.protocol);
+    Failure::new(FailureClass::Invalid, why)
+}
+
+#[async_trait]
+impl Generate for Providers {
+    async fn call(&self, provider: &ProviderName, ask: &Ask, time_left: Duration) -> Result<Answer, Failure> {
+        let (provider, way) = self.find(provider)?;
+        match way {
+            Way::Local(maker) => maker.make(ask, time_left).await.map(Answer::Output),
+            Way::Vendor(driver, vendor) => {
+                driver.call(vendor, protocol::Call::generation(provider, ask, &self.clock), time_left).await
+            }
+            Way::Unsupported => Err(unsupported(provider)),
+        }
+    }
+
+    async fn poll(
+        &self,
+        provider: &ProviderName,
+        operation: &str,
+        ask: &Ask,
+        time_left: Duration,
+    ) -> Result<Answer, Failure> {
+        let (provider, way) = self.find(provider)?;
+        match way {
+            Way::Local(_) => Err(protocol::no_operations(provider)),
+            Way::Vendor(driver, vendor) => {
+                let call = protocol::Call::poll(provider, ask, &self.clock, operation);
+                driver.call(vendor, call, time_left).await
+            }
+            Way::Unsupported => Err(unsupported(provider)),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Which addresses may be called: the configured ones as the operator wrote them, and, of those a reply names,
+//! only public ones.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use crate::domain::provider::Provider;
+
+/// How far the addresses that a provider's replies name may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The provider is a public one: https to public addresses only.
+    Public,
+    /// The provider itself is on this machine or its local network, and so may be what it names. Link-local
+    /// addresses, where clouds keep their credentials, stay out of reach even so.
+    Local,
+}
+
+/// A configured address that can be called, and the reach that follows from it.
+pub(super) fn base(text: &str, has_key: bool) -> Result<(Url, Reach), String> {
+    let url = Url::parse(text).map_err(|e| format!("base_url \"{text}\" is no address: {e}"))?;
+    let scheme = url.scheme();
+    if !matches!(scheme, "http" | "https") {
+        return Err(format!("base_url begins with {scheme}://; it must be https:// or http://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("base_url holds a user name or password; give keys as api_key".to_owned());
+    }
+    let reach = if is_local(&url) { Reach::Local } else { Reach::Public };
+    if scheme == "http" && reach == Reach::Public && has_key {
+        let host = url.host_str().unwrap_or_default();
+        return Err(format!(
+            "base_url would carry the key to {host} unencrypted; use https, or the machine's private address"
+        ));
+    }
+    Ok((url, reach))
+}
+
+/// The address of a path of the API. `path` begins with the API's version; where the configured address has
+/// one (`/v1`, `/api/v1`, `/v1beta/openai`), that one counts.
+pub(super) fn endpoint(base: &Url, path: &str) -> Url {
+    let is_version = |segment: &str| {
+        let mut chars = segment.chars();
+        chars.next() == Some('v') && chars.next().is_some_and(|c| c.is_ascii_digit())
+    };
+    let configured = base.path().trim_end_matches('/');
+    let rest = match path.split_once('/') {
+        Some((version, rest)) if is_version(version) && configured.split('/').any(is_version) => rest,
+        Some(_) | None => path,
+    };
+    let mut url = base.clone();
+    url.set_path(&format!("{configured}/{rest}"));
+    url.set_fragment(None);
+    url
+}
+
+/// Whether a provider is configured to call this very host.
+pub(super) fn host_is(provider: &Provider, host: &str) -> bool {
+    let base = provider.base_url.as_deref().and_then(|text| Url::parse(text).ok());
+    base.as_ref().and_then(Url::host_str) == Some(host)
+}
+
+/// Whether an address that a reply or a redirect names may be fetched; the error is a sentence. Names are
+/// checked again by [`Resolver`] when they are resolved, so that DNS cannot change its mind in between.
+pub(super) fn allow(url: &Url, reach: Reach) -> Result<(), String> {
+    let scheme_fits = match reach {
+        Reach::Public => url.scheme() == "https",
+        Reach::Local => matches!(url.scheme(), "https" | "http"),
+    };
+    if !scheme_fits {
+        return Err("it names an address that is not https".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it names an address with a user name".to_owned());
+    }
+    // The parser has normalised every spelling of a number by now: 0x7f.1, 2130706433, [::ffff:127.0.0.1].
+    let literal = match url.host() {
+        Some(Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+        Some(Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+        Some(Host::Domain(_)) => None,
+        None => return Err("it names an address without a host".to_owned()),
+    };
+    match literal {
+        Some(ip) if !within(ip, reach) => Err("it names a private address".to_owned()),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Resolves names to the addresses within reach, and to an error where there is none.
+pub(super) struct Resolver(pub(super) Reach);
+
+/// Why a name was not resolved; found again in the chain of a client's error.
+#[derive(Debug, thiserror::Error)]
+#[error("the host has no public address")]
+pub(super) struct OutOfReach;
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let reach = self.0;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let near: Vec<SocketAddr> = found.filter(|address| within(address.ip(), reach)).collect();
+            if near.is_empty() {
+                return Err(OutOfReach.into());
+            }
+            let addresses: Addrs = Box::new(near.into_iter());
+            Ok(addresses)
+        })
+    }
+}
+
+fn within(ip: IpAddr, reach: Reach) -> bool {
+    match reach {
+        Reach::Public => is_public(ip),
+        Reach::Local => is_public(ip) || is_on_site(ip),
+    }
+}
+
+/// A host whose very spelling says that it is this machine or its network: a private number, or a name that
+/// public DNS does not know.
+fn is_local(url: &Url) -> bool {
+    const LOCAL_ENDINGS: [&str; 5] = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+    match url.host() {
+        Some(Host::Ipv4(ip)) => is_on_site(IpAddr::V4(ip)),
+        Some(Host::Ipv6(ip)) => is_on_site(IpAddr::V6(ip)),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            !name.contains('.') || LOCAL_ENDINGS.iter().any(|ending| name.ends_with(ending))
+        }
+        None => false,
+    }
+}
+
+/// This machine, or a network of the operator's own. Not link-local: nobody serves models there, and clouds
+/// serve credentials.
+fn is_on_site(ip: IpAddr) -> bool {
+    match plain(ip) {
+        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+    }
+}
+
+fn is_public(ip: IpAddr) -> bool {
+    match plain(ip) {
+        IpAddr::V4(ip) => is_public_v4(ip),
+        IpAddr::V6(ip) => is_public_v6(ip),
+    }
+}
+
+/// An IPv4 address dressed as an IPv6 one is the IPv4 one.
+fn plain(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    let [a, b, c, _] = ip.octets();
+    // Azure's host agent answers on a public number, to the machines it hosts.
+    let azure_agent = ip == Ipv4Addr::new(168, 63, 129, 16);
+    let special = matches!(
+        (a, b, c),
+        (0 | 10 | 127 | 224..=255, _, _)
+            | (100, 64..=127, _)
+            | (169, 254, _)
+            | (172, 16..=31, _)
+            | (192, 0, 0 | 2)
+            | (192, 88, 99)
+            | (192, 168, _)
+            | (198, 18 | 19, _)
+            | (198, 51, 100)
+            | (203, 0, 113)
+    );
+    !special && !azure_agent
+}
+
+/// Only global unicast, without what tunnels into IPv4 (6to4, Teredo) and without documentation's ranges:
+/// a list of what is allowed cannot forget a range.
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let [first, second, ..] = ip.segments();
+    let global = (0x2000..0x4000).contains(&first);
+    let special = first == 0x2002
+        || (first == 0x2001 && second < 0x0200)
+        || (first == 0x2001 && second == 0x0db8)
+        || (first == 0x3fff && second < 0x1000);
+    global && !special
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(text: &str, reach: Reach) -> bool {
+        Url::parse(text).is_ok_and(|url| allow(&url, reach).is_ok())
+    }
+
+    #[test]
+    fn no_spelling_of_a_private_address_is_fetched_for_a_public_provider() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "2130706433",
+            "0x7f.1",
+            "0x7f000001",
+            "0177.0.0.1",
+            "0.0.0.0",
+            "0",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.100.100.200",
+            "169.254.169.254",
+            "0xa9fea9fe",
+            "168.63.129.16",
+            "192.0.0.192",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "[::1]",
+            "[::]",
+            "[::ffff:10.0.0.1]",
+            "[::ffff:a9fe:a9fe]",
+            "[::127.0.0.1]",
+            "[64:ff9b::a9fe:a9fe]",
+            "[2002:7f00:1::]",
+            "[2001:0:7f00:1::]",
+            "[2001:db8::1]",
+            "[fe80::1]",
+            "[fd00:ec2::254]",
+            "[fc00::1]",
+            "[ff02::1]",
+            "１２７.0.0.1",
+        ] {
+            assert!(!allowed(&format!("https://{host}/x"), Reach::Public), "{host}");
+        }
+        for host in ["93.184.216.34", "172.32.0.1", "[2606:2800:220:1::1]", "cdn.example.org", "100.128.0.1"]
+        {
+            assert!(allowed(&format!("https://{host}/x"), Reach::Public), "{host}");
+        }
+    }
+
+    #[test]
+    fn only_https_is_fetched_for_a_public_provider() {
+        for url in [
+            "http://cdn.example.org/x",
+            "ftp://cdn.example.org/x",
+            "file:///etc/passwd",
+            "https://u:p@e.org/",
+        ] {
+            assert!(!allowed(url, Reach::Public), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_local_provider_may_name_its_neighbours_but_no_cloud_credentials() {
+        for url in
+            ["http://127.0.0.1:9000/x", "http://192.168.1.7/x", "http://[::1]/x", "https://cdn.example.org/"]
+        {
+            assert!(allowed(url, Reach::Local), "{url}");
+        }
+        for url in
+            ["http://169.254.169.254/x", "http://[fe80::1]/x", "http://0.0.0.0/x", "file:///etc/passwd"]
+        {
+            assert!(!allowed(url, Reach::Local), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_held_to_the_same_reach() {
+        let resolve = |reach, name: &str| Resolver(reach).resolve(name.parse().expect("a name"));
+        let Err(refused) = resolve(Reach::Public, "localhost").await else {
+            panic!("localhost is not public")
+        };
+        assert!(refused.is::<OutOfReach>());
+        assert!(resolve(Reach::Local, "localhost").await.is_ok());
+    }
+
+    #[test]
+    fn a_configured_address_says_how_far_its_replies_reach() {
+        let check = |text: &str, expected: Option<Reach>| {
+            assert_eq!(base(text, true).ok().map(|(_, reach)| reach), expected, "{text}");
+        };
+        check("https://api.openai.com/v1", Some(Reach::Public));
+        check("http://127.0.0.1:8080/v1", Some(Reach::Local));
+        check("http://localhost:11434", Some(Reach::Local));
+        check("http://ollama:11434", Some(Reach::Local));
+        check("http://gpu.lan/v1", Some(Reach::Local));
+        check("https://169.254.169.254/", Some(Reach::Public));
+        for bad in
+            ["http://api.openai.com/v1", "ftp://x", "not an address", "https://me:secret@api.openai.com"]
+        {
+            check(bad, None);
+        }
+        assert!(base("http://gpu.example.org/v1", false).is_ok(), "without a key nothing secret travels");
+    }
+
+    #[test]
+    fn the_version_stands_once_however_the_address_was_written() {
+        let check = |text: &str, expected: &str| {
+            let base = Url::parse(text).expect("valid");
+            assert_eq!(endpoint(&base, "v1/chat/completions").as_str(), expected);
+        };
+        for text in
+            ["https://v.example", "https://v.example/", "https://v.example/v1", "https://v.example/v1//"]
+        {
+            check(text, "https://v.example/v1/chat/completions");
+        }
+        check("https://o.example/api/v1/", "https://o.example/api/v1/chat/completions");
+        check("https://o.example/relay", "https://o.example/relay/v1/chat/completions");
+        check("https://g.example/v1beta/openai/", "https://g.example/v1beta/openai/chat/completions");
+        check("https://a.example/v1?api-version=2#x", "https://a.example/v1/chat/completions?api-version=2");
+    }
+}

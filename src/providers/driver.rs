@@ -1,0 +1,361 @@
+//! The one HTTP driver: sends what protocols translate, within bounds, and keeps secrets where they belong.
+
+use std::error::Error;
+use std::sync::Once;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::{Client, ClientBuilder, Response, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout};
+use url::Url;
+
+use crate::domain::ask::{Answer, Body, Output};
+use crate::domain::asset::Medium;
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::provider::{Provider, Repeat};
+use crate::domain::time::spoken;
+
+use super::address::{self, OutOfReach, Reach, Resolver};
+use super::protocol::{Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::scrub::scrub;
+
+/// A host that does not answer the knock by then is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest silence within a body, once it has begun. Before it begins only the call's own time counts:
+/// models think for minutes.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+
+/// Idle connections are closed before most vendors close them: a request sent into a closing connection would
+/// be a paid call of unknown fate.
+const POOL_IDLE: Duration = Duration::from_secs(30);
+
+/// Most of an error's body that is read.
+const ERROR_BYTES: usize = 64 << 10;
+
+/// Most of a text's reply.
+const TEXT_BYTES: usize = 4 << 20;
+
+/// Most of a picture or a sound, also within JSON, and of a video.
+const FILE_BYTES: usize = 64 << 20;
+const VIDEO_BYTES: usize = 256 << 20;
+
+/// Most redirects of a download.
+const MOST_REDIRECTS: usize = 5;
+
+const USER_AGENT: &str = concat!("backstop/", env!("CARGO_PKG_VERSION"));
+
+/// The clients, one per rule about where they may go. None repeats a request by itself.
+pub(super) struct Driver {
+    /// Calls of public vendors; honours the environment's proxies, follows no redirect.
+    public: Client,
+    /// Calls of local vendors, which no proxy could reach.
+    local: Client,
+    /// Downloads from addresses that a reply named.
+    pub(super) fetch_public: Client,
+    /// The same for a vendor that is local itself.
+    pub(super) fetch_local: Client,
+}
+
+/// A provider behind an address: everything its calls have in common.
+pub(super) struct Vendor {
+    protocol: &'static dyn Protocol,
+    base: Url,
+    reach: Reach,
+    key: Option<SecretString>,
+    authorization: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Vendor {
+    /// Checks a provider's address, options and key.
+    pub(super) fn new(
+        provider: &Provider,
+        protocol: &'static dyn Protocol,
+        key: Option<SecretString>,
+    ) -> Result<Self, String> {
+        protocol.check(provider)?;
+        let text = provider.base_url.as_deref().ok_or("base_url is missing; say where its requests go")?;
+        let key = key.filter(|key| !key.expose_secret().trim().is_empty());
+        let (base, reach) = address::base(text, key.is_some())?;
+        let authorization = key.as_ref().map(|key| authorization(protocol, key)).transpose()?;
+        Ok(Self { protocol, base, reach, key, authorization })
+    }
+}
+
+/// The header that carries the key, marked so that nothing prints it.
+fn authorization(protocol: &dyn Protocol, key: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
+    let auth = protocol.auth();
+    let value = format!("{}{}", auth.prefix, key.expose_secret().trim());
+    let mut value = HeaderValue::from_str(&value)
+        .map_err(|_| "its key holds characters that no HTTP header can; check for a line break".to_owned())?;
+    value.set_sensitive(true);
+    let name = HeaderName::from_bytes(auth.header.as_bytes()).unwrap_or(AUTHORIZATION);
+    Ok((name, value))
+}
+
+impl Driver {
+    /// Builds the clients.
+    pub(super) fn new() -> Result<Self, String> {
+        install_tls();
+        let calls = || builder().redirect(redirect::Policy::none());
+        let downloads =
+            |reach| move || builder().no_proxy().dns_resolver(Resolver(reach)).redirect(follow_within(reach));
+        Ok(Self {
+            public: build(calls)?,
+            local: build(|| calls().no_proxy())?,
+            fetch_public: build(downloads(Reach::Public))?,
+            fetch_local: build(downloads(Reach::Local))?,
+        })
+    }
+
+    /// Makes one call and reads its answer, downloads included.
+    pub(super) async fn call(
+        &self,
+        vendor: &Vendor,
+        call: Call<'_>,
+        time_left: Duration,
+    ) -> Result<Answer, Failure> {
+        let deadline = Instant::now() + time_left;
+        let key = vendor.key.as_ref().map(|key| key.expose_secret());
+        let result = self.exchange(vendor, &call, deadline).await;
+        result.map_err(|mut failure| {
+            failure.message = scrub(&failure.message, key, &call.ask.prompt);
+            failure
+        })
+    }
+
+    async fn exchange(&self, vendor: &Vendor, call: &Call<'_>, deadline: Instant) -> Result<Answer, Failure> {
+        let request = match call.operation {
+            None => vendor.protocol.request(call)?,
+            Some(operation) => vendor.protocol.poll(call, operation)?,
+        };
+        let time = call.provider.timeout.min(deadline.saturating_duration_since(Instant::now()));
+        if time.is_zero() {
+            return Err(Failure::new(FailureClass::TimedOut, "no time was left to call it"));
+        }
+        let reply = self.send(vendor, call, request, time).await?;
+        let with_facts = |mut output: Output| {
+            output.http_status = Some(reply.status);
+            output.request_id = reply.request_id();
+            Answer::Output(output)
+        };
+        let interpreted = match vendor.protocol.interpret(call, &reply) {
+            Ok(Interpreted::Output(output)) => Ok(with_facts(output)),
+            Ok(Interpreted::Fetch { url, output }) => {
+                let cost_micros = output.cost_micros;
+                let fetched = self.download(&url, vendor.reach, call, deadline).await;
+                let failed = |failure| Failure { cost_micros, ..failure };
+                fetched.map_err(failed).map(|download| {
+                    let claimed_type = download.content_type.or(output.claimed_type.clone());
+                    with_facts(Output { body: Body::File(download.bytes), claimed_type, ..output })
+                })
+            }
+            Err(failure) => Err(failure),
+        };
+        interpreted.map_err(|failure| Failure {
+            http_status: failure.http_status.or(Some(reply.status)),
+            request_id: failure.request_id.clone().or_else(|| reply.request_id()),
+            ..failure
+        })
+    }
+
+    /// Sends a request once and takes in its whole reply.
+    async fn send(
+        &self,
+        vendor: &Vendor,
+        call: &Call<'_>,
+        request: HttpRequest,
+        time: Duration,
+    ) -> Result<HttpReply, Failure> {
+        let client = match vendor.reach {
+            Reach::Public => &self.public,
+            Reach::Local => &self.local,
+        };
+        let url = address::endpoint(&vendor.base, &request.path);
+        let mut sending = match &request.body {
+            Some(body) => client.post(url).json(body),
+            None => client.get(url),
+        };
+        for (name, value) in request.headers {
+            sending = sending.header(name, value);
+        }
+        if let Some((name, value)) = &vendor.authorization {
+            sending = sending.header(name, value);
+        }
+        let response =
+            sending.timeout(time).send().await.map_err(|e| unsent_or_unanswered(e, call.repeat, time))?;
+        let status = response.status().as_u16();
+        let headers = header_texts(&response);
+        let success = response.status().is_success();
+        let most = if success { most_bytes(call.ask.medium) } else { ERROR_BYTES };
+        let body = match read_body(response, most).await {
+            Ok(body) => body,
+            Err(cut) if !success => cut.so_far,
+            Err(cut) => return Err(cut.failure(call.repeat, most, status)),
+        };
+        Ok(HttpReply { status, headers, body })
+    }
+}
+
+/// Most bytes of a reply or a download, by what is made.
+pub(super) fn most_bytes(medium: Medium) -> usize {
+    match medium {
+        Medium::Text => TEXT_BYTES,
+        Medium::Image | Medium::Audio => FILE_BYTES,
+        Medium::Video => VIDEO_BYTES,
+    }
+}
+
+/// reqwest panics without a process-wide TLS provider. A failure to install means that somebody else has.
+fn install_tls() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE)
+        .referer(false)
+        .retry(retry::never())
+}
+
+/// Builds a client that trusts the machine's certificates, or, on a machine without any, where the first would
+/// not build even for plain HTTP, those of Mozilla's list.
+fn build(recipe: impl Fn() -> ClientBuilder) -> Result<Client, String> {
+    if let Ok(client) = recipe().build() {
+        return Ok(client);
+    }
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let roots = roots.filter_map(|root| reqwest::Certificate::from_der(root).ok());
+    let built = recipe().tls_certs_only(roots).build();
+    built.map_err(|e| format!("the HTTP client cannot be built: {}", root_cause(&e)))
+}
+
+/// Follows a few redirects, each to an address that could have been named in the first place.
+fn follow_within(reach: Reach) -> redirect::Policy {
+    redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > MOST_REDIRECTS {
+            return attempt.error("it redirects in circles");
+        }
+        match address::allow(attempt.url(), reach) {
+            Ok(()) => attempt.follow(),
+            Err(why) => attempt.error(why),
+        }
+    })
+}
+
+/// What a call without any reply came to: nothing was sent unless the connection stood.
+fn unsent_or_unanswered(error: reqwest::Error, repeat: Repeat, time: Duration) -> Failure {
+    let error = error.without_url();
+    if error.is_builder() {
+        return Failure::new(
+            FailureClass::Invalid,
+            format!("the request cannot be sent: {}", root_cause(&error)),
+        );
+    }
+    if error.is_connect() {
+        return Failure::new(FailureClass::Transient, format!("cannot connect: {}", root_cause(&error)));
+    }
+    let class = FailureClass::without_answer(repeat);
+    if error.is_timeout() {
+        return Failure::new(class, format!("no answer within {}", spoken(time)));
+    }
+    Failure::new(class, format!("the connection broke before the answer: {}", root_cause(&error)))
+}
+
+/// The last error of the chain, which says what happened; those above say only where.
+pub(super) fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// Whether our own resolver refused the name.
+pub(super) fn is_out_of_reach(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.is::<OutOfReach>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn header_texts(response: &Response) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    response.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
+}
+
+/// A body that did not end as it should.
+pub(super) struct Cut {
+    /// What had come until then.
+    so_far: Bytes,
+    how: CutHow,
+}
+
+enum CutHow {
+    TooLarge,
+    Stalled,
+    Broken(String),
+}
+
+impl Cut {
+    /// An answer of a paid call that breaks off is lost, and maybe billed. One that does not end is no asset.
+    fn failure(self, repeat: Repeat, most: usize, status: u16) -> Failure {
+        let class = match self.how {
+            CutHow::TooLarge => FailureClass::Unusable,
+            CutHow::Stalled | CutHow::Broken(_) => FailureClass::without_answer(repeat),
+        };
+        Failure { http_status: Some(status), ..Failure::new(class, self.why(most)) }
+    }
+
+    /// What happened to the body, in words.
+    pub(super) fn why(&self, most: usize) -> String {
+        match &self.how {
+            CutHow::TooLarge => format!("the answer is larger than {} MiB", most >> 20),
+            CutHow::Stalled => format!("the answer stopped coming for {}", spoken(BODY_IDLE)),
+            CutHow::Broken(why) => format!("the answer broke off: {why}"),
+        }
+    }
+
+    /// Whether there was simply too much of it.
+    pub(super) fn is_too_large(&self) -> bool {
+        matches!(self.how, CutHow::TooLarge)
+    }
+}
+
+/// Takes in a body of at most `most` bytes.
+pub(super) async fn read_body(mut response: Response, most: usize) -> Result<Bytes, Cut> {
+    let mut body = BytesMut::new();
+    let announced = response.content_length();
+    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most)) {
+        // Of an error the beginning is still worth reading; nothing else is.
+        if response.status().is_success() {
+            return Err(Cut { so_far: Bytes::new(), how: CutHow::TooLarge });
+        }
+    }
+    loop {
+        let how = match timeout(BODY_IDLE, response.chunk()).await {
+            Ok(Ok(None)) => return Ok(body.freeze()),
+            Ok(Ok(Some(chunk))) => {
+                let room = most - body.len();
+                body.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
+                if chunk.len() <= room {
+                    continue;
+                }
+                CutHow::TooLarge
+            }
+            Ok(Err(error)) if error.is_timeout() => CutHow::Broken("its time was up".to_owned()),
+            Ok(Err(error)) => CutHow::Broken(root_cause(&error.without_url())),
+            Err(_) => CutHow::Stalled,
+        };
+        return Err(Cut { so_far: body.freeze(), how });
+    }
+}

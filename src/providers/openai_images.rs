@@ -1,0 +1,204 @@
+//! OpenAI's image generations, and the servers and relays that imitate them.
+//!
+//! Rests on the vendor's published specification. The call is synchronous and may take two minutes; a dropped
+//! connection is billed all the same.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::domain::ask::{Body, Output};
+use crate::domain::failure::Failure;
+use crate::domain::provider::Provider;
+
+use super::classify;
+use super::cost::{Tokens, cost_micros, count};
+use super::options::{self, ImageOptions};
+use super::picture_size::{Family, size_for};
+use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::vendor_error::VendorError;
+
+/// Relays disagree on padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The protocol `openai-images`.
+pub(super) struct OpenAiImages;
+
+#[derive(Deserialize)]
+struct Images {
+    model: Option<String>,
+    data: Option<Vec<Image>>,
+    usage: Option<Value>,
+    error: Option<Value>,
+    output_format: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    b64_json: Option<String>,
+    url: Option<String>,
+    revised_prompt: Option<String>,
+}
+
+impl Protocol for OpenAiImages {
+    fn auth(&self) -> Auth {
+        BEARER
+    }
+
+    fn check(&self, provider: &Provider) -> Result<(), String> {
+        options::read::<ImageOptions>(provider).map(drop)
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
+        let options: ImageOptions = options::of_call(call.provider)?;
+        let model = call.model()?;
+        let family = Family::of(model);
+        let mut body = Map::new();
+        // The specification's default model is one that is shut down, so the model is always named.
+        body.insert("model".to_owned(), model.into());
+        body.insert("prompt".to_owned(), call.ask.prompt.as_str().into());
+        body.insert("n".to_owned(), 1.into());
+        if let Some(size) = options.size.or_else(|| size_for(family, &call.ask.accept)) {
+            body.insert("size".to_owned(), size.into());
+        }
+        if let Some(quality) = options.quality {
+            body.insert("quality".to_owned(), quality.into());
+        }
+        if let Some(format) = options.output_format {
+            body.insert("output_format".to_owned(), format.into());
+        }
+        // Every other model answers 400 to this field, and in base64 without it.
+        if family.is_dall_e() {
+            body.insert("response_format".to_owned(), "b64_json".into());
+        }
+        body.extend(options.extra);
+        Ok(HttpRequest {
+            path: "v1/images/generations".to_owned(),
+            headers: vec![("x-client-request-id", call.ask.idempotency_key.clone())],
+            body: Some(Value::Object(body)),
+        })
+    }
+
+    fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
+        if !reply.is_success() {
+            return Err(classify::failure(call, reply, &VendorError::of(reply)));
+        }
+        let images: Images = reply.json()?;
+        if let Some(error) = images.error.as_ref().filter(|error| !error.is_null()) {
+            return Err(classify::failure(call, reply, &VendorError::within(error)));
+        }
+        let options: ImageOptions = options::of_call(call.provider)?;
+        let tokens = images.usage.as_ref().map(tokens);
+        let cost_micros = cost_micros(call.provider, options.prices, tokens);
+        images.first(cost_micros).map_err(|failure| Failure { cost_micros, ..failure })
+    }
+}
+
+impl Images {
+    fn first(self, cost_micros: i64) -> Result<Interpreted, Failure> {
+        let claimed_type = self.output_format.map(|format| format!("image/{format}"));
+        let found =
+            self.data.into_iter().flatten().find(|image| image.b64_json.is_some() || image.url.is_some());
+        let Some(image) = found else { return Err(Failure::unusable("the answer holds no picture")) };
+        let mut metadata = Map::new();
+        if let Some(revised) = image.revised_prompt.filter(|revised| !revised.is_empty()) {
+            metadata.insert("revised_prompt".to_owned(), revised.into());
+        }
+        let output = |bytes| Output {
+            claimed_type,
+            metadata,
+            model: self.model,
+            cost_micros,
+            ..Output::plain(Body::File(bytes))
+        };
+        match (image.b64_json, image.url) {
+            (Some(encoded), _) => Ok(Interpreted::Output(output(decoded(&encoded)?))),
+            (None, Some(url)) if url.starts_with("data:") => Ok(Interpreted::Output(output(decoded(&url)?))),
+            (None, Some(url)) => Ok(Interpreted::Fetch { url, output: output(Bytes::new()) }),
+            (None, None) => Err(Failure::unusable("the answer holds no picture")),
+        }
+    }
+}
+
+/// Decodes base64 as relays send it: with line breaks, without padding, or as a `data:` address.
+fn decoded(text: &str) -> Result<Bytes, Failure> {
+    let encoded = match text.strip_prefix("data:") {
+        Some(address) => address.split_once(',').map_or("", |(_, encoded)| encoded),
+        None => text,
+    };
+    let plain = BASE64.decode(encoded).or_else(|_| {
+        let joined: String = encoded.split_ascii_whitespace().collect();
+        BASE64.decode(joined)
+    });
+    match plain {
+        Ok(bytes) if bytes.is_empty() => Err(Failure::unusable("the picture is empty")),
+        Ok(bytes) => Ok(bytes.into()),
+        Err(_) => Err(Failure::unusable("the picture is not valid base64")),
+    }
+}
+
+fn tokens(usage: &Value) -> Tokens {
+    let input = count(usage, "/input_tokens");
+    let image_input = count(usage, "/input_tokens_details/image_tokens").min(input);
+    Tokens { input: input - image_input, image_input, output: count(usage, "/output_tokens") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::accept::Aspect;
+    use crate::providers::recorded::{ask, body_of, provider};
+    use serde_json::json;
+
+    fn body(model: &str, options: &Value) -> Value {
+        let mut provider = provider("openai-images", model, "https://api.openai.com/v1");
+        provider.options = options.as_object().expect("an object").clone();
+        let mut ask = ask();
+        ask.accept.aspect = Aspect::parse("16:9");
+        body_of(&OpenAiImages, &provider, &ask)
+    }
+
+    #[test]
+    fn a_request_names_its_model_and_asks_for_one_picture_that_fits() {
+        let expected = json!({"model": "gpt-image-2.6-flare", "prompt": "A post about foxes", "n": 1, "size": "1536x864"});
+        assert_eq!(body("gpt-image-2.6-flare", &json!({})), expected);
+    }
+
+    #[test]
+    fn only_dall_e_is_told_how_to_answer() {
+        assert_eq!(body("dall-e-3", &json!({}))["response_format"], "b64_json");
+        for model in ["gpt-image-1", "gpt-image-2", "chatgpt-image-latest", "flux-schnell"] {
+            assert_eq!(body(model, &json!({})).get("response_format"), None, "{model}");
+        }
+    }
+
+    #[test]
+    fn what_the_operator_sets_wins() {
+        let options = json!({"size": "auto", "quality": "low", "output_format": "webp", "extra": {"moderation": "low"}});
+        let body = body("gpt-image-2", &options);
+        assert_eq!(body["size"], "auto");
+        assert_eq!(body["quality"], "low");
+        assert_eq!(body["output_format"], "webp");
+        assert_eq!(body["moderation"], "low");
+    }
+
+    #[test]
+    fn base64_is_read_as_relays_send_it() {
+        let check = |text: &str, expected: Option<&[u8]>| {
+            assert_eq!(decoded(text).ok().as_deref(), expected, "{text}");
+        };
+        check("Zm94ZXM=", Some(b"foxes"));
+        check("Zm94ZXM", Some(b"foxes"));
+        check("Zm94\r\nZXM=\n", Some(b"foxes"));
+        check("data:image/png;base64,Zm94ZXM=", Some(b"foxes"));
+        check("", None);
+        check("data:image/png", None);
+        check("<html>", None);
+    }
+}

@@ -1,0 +1,175 @@
+//! What a protocol is: a pure translator between an ask and one vendor's HTTP.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::domain::ask::{Ask, Output};
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::provider::{Provider, Repeat};
+use crate::domain::time::{Clock, Timestamp};
+
+use super::anthropic::Anthropic;
+use super::openai_chat::OpenAiChat;
+use super::openai_images::OpenAiImages;
+
+/// The protocol of that name, where this build speaks it over HTTP.
+pub(super) fn named(name: &str) -> Option<&'static dyn Protocol> {
+    match name {
+        "anthropic" => Some(&Anthropic),
+        "openai-chat" => Some(&OpenAiChat),
+        "openai-images" => Some(&OpenAiImages),
+        _ => None,
+    }
+}
+
+/// The translator for one vendor API. It does no I/O: the driver sends what `request` makes and hands the
+/// reply to `interpret`.
+pub(super) trait Protocol: Send + Sync {
+    /// Where the key goes.
+    fn auth(&self) -> Auth;
+
+    /// Whether the provider's options mean something; the error is a sentence for the operator.
+    fn check(&self, provider: &Provider) -> Result<(), String>;
+
+    /// The request that starts a generation.
+    fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure>;
+
+    /// The request that asks how an operation stands. Only protocols that answer
+    /// [`Interpreted::Accepted`] have one.
+    fn poll(&self, call: &Call<'_>, _operation: &str) -> Result<HttpRequest, Failure> {
+        Err(no_operations(call.provider))
+    }
+
+    /// What a whole reply, of any status, means.
+    fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure>;
+}
+
+/// One call as a protocol sees it.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    /// Who is called.
+    pub(super) provider: &'a Provider,
+    /// What for.
+    pub(super) ask: &'a Ask,
+    /// Whether sending this very request again is free: a poll is, whatever the generation costs.
+    pub(super) repeat: Repeat,
+    /// The operation that is asked about; `None` for a generation.
+    pub(super) operation: Option<&'a str>,
+    clock: &'a Clock,
+}
+
+impl<'a> Call<'a> {
+    /// A call that generates.
+    pub(super) fn generation(provider: &'a Provider, ask: &'a Ask, clock: &'a Clock) -> Self {
+        Self { provider, ask, repeat: provider.repeat, operation: None, clock }
+    }
+
+    /// A call that asks how an operation stands.
+    pub(super) fn poll(provider: &'a Provider, ask: &'a Ask, clock: &'a Clock, operation: &'a str) -> Self {
+        Self { provider, ask, repeat: Repeat::Free, operation: Some(operation), clock }
+    }
+
+    /// The present, to turn a vendor's "in 20 seconds" into an instant.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// The model id; configuration sees to it that these protocols have one.
+    pub(super) fn model(&self) -> Result<&'a str, Failure> {
+        self.provider.model.as_deref().ok_or_else(|| {
+            Failure::new(FailureClass::Invalid, format!("provider \"{}\" names no model", self.provider.name))
+        })
+    }
+}
+
+/// How a key travels: `x-api-key: KEY`, `authorization: Bearer KEY`. The driver alone has the key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Auth {
+    /// The header's name, in lower case.
+    pub(super) header: &'static str,
+    /// What stands before the key, with its space.
+    pub(super) prefix: &'static str,
+}
+
+/// `authorization: Bearer KEY`.
+pub(super) const BEARER: Auth = Auth { header: "authorization", prefix: "Bearer " };
+
+/// A request without its key.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct HttpRequest {
+    /// From the API's root, with its version and without a leading slash: `v1/messages`. Where the configured
+    /// address carries a version already, that one counts.
+    pub(super) path: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    /// Posted as JSON; a request without a body is a GET.
+    pub(super) body: Option<Value>,
+}
+
+/// A whole reply.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HttpReply {
+    pub(super) status: u16,
+    /// Names in lower case.
+    pub(super) headers: Vec<(String, String)>,
+    /// Held to the driver's limits; what is left out of an error's body is not missed.
+    pub(super) body: Bytes,
+}
+
+impl HttpReply {
+    /// A header's value; the first, where there are more.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The body of a reply that said it succeeded, as the protocol knows it.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        // The parser's own sentence would quote the body, so only where it stopped is told.
+        serde_json::from_slice(&self.body).map_err(|e| {
+            let start = self.body.trim_ascii_start();
+            Failure::unusable(if start.is_empty() {
+                "answered with nothing".to_owned()
+            } else if start.starts_with(b"<") {
+                "answered with a page instead of JSON".to_owned()
+            } else {
+                format!(
+                    "answered with no JSON that the protocol knows (line {}, column {})",
+                    e.line(),
+                    e.column()
+                )
+            })
+        })
+    }
+
+    /// Whether the vendor says the call succeeded.
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The vendor's id of the request: Anthropic's `request-id`, most others' `x-request-id`.
+    pub(super) fn request_id(&self) -> Option<String> {
+        const MOST_CHARS: usize = 128;
+        let id = self.header("request-id").or_else(|| self.header("x-request-id"))?;
+        Some(id.chars().filter(|c| !c.is_control()).take(MOST_CHARS).collect())
+    }
+}
+
+/// What a reply that is no failure means.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Interpreted {
+    /// The output came in the reply.
+    Output(Output),
+    /// The output lies at an address; its body is empty until the driver has fetched it, without the key.
+    Fetch {
+        /// As the reply spelled it: trusted for nothing.
+        url: String,
+        /// All but the body.
+        output: Output,
+    },
+}
+
+/// The failure of a poll where there is nothing to poll.
+pub(super) fn no_operations(provider: &Provider) -> Failure {
+    let why = format!("protocol \"{}\" has no operations to ask about", provider.protocol);
+    Failure::new(FailureClass::Invalid, why)
+}

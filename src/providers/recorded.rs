@@ -1,0 +1,167 @@
+//! Replies of vendors as files under `tests/wire`, each held against what its protocol must make of it.
+//!
+//! A file holds a `note` of what it rests on, the reply (`status`, `headers`, `body`), what the `provider` has
+//! besides the defaults, and the `expected` outcome, whole: a field that is not named must be empty.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::domain::accept::Acceptance;
+use crate::domain::ask::{Ask, Body, Output};
+use crate::domain::asset::Medium;
+use crate::domain::failure::{Failure, FailureClass};
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
+use crate::domain::time::{Clock, from_text, to_text};
+
+use super::protocol::{self, Call, HttpReply, Interpreted, Protocol};
+
+/// A provider with nothing special about it.
+pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider {
+    let name = ProviderName::parse("house").expect("a label");
+    Provider {
+        title: "House".to_owned(),
+        protocol: protocol.to_owned(),
+        supported: true,
+        medium: Medium::Text,
+        model: Some(model.to_owned()),
+        base_url: Some(base_url.to_owned()),
+        key: Key::Present,
+        retired: None,
+        timeout: Duration::from_secs(60),
+        retries: 1,
+        concurrency: 4,
+        trip_after: 3,
+        on_unknown: OnUnknown::Next,
+        repeat: Repeat::Paid,
+        price_micros: 0,
+        fingerprint: "f".to_owned(),
+        options: Map::new(),
+        name,
+    }
+}
+
+/// An ask with nothing special about it.
+pub(super) fn ask() -> Ask {
+    Ask {
+        asset: AssetName::parse("social-text").expect("a name"),
+        medium: Medium::Text,
+        slug: "foxes".to_owned(),
+        prompt: "A post about foxes".to_owned(),
+        input: Map::new(),
+        accept: Acceptance::default(),
+        repeat: 0,
+        idempotency_key: "attempt-1".to_owned(),
+    }
+}
+
+/// The body of the request that a protocol makes.
+pub(super) fn body_of(protocol: &dyn Protocol, provider: &Provider, ask: &Ask) -> Value {
+    let request = protocol.request(&Call::generation(provider, ask, &clock())).expect("a request");
+    request.body.expect("a body")
+}
+
+fn clock() -> Clock {
+    let now = from_text("2026-11-22T13:49:00.000Z").expect("valid");
+    Arc::new(move || now)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recording {
+    note: String,
+    #[serde(default)]
+    provider: ProviderPart,
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Value,
+    expected: Value,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct ProviderPart {
+    free: bool,
+    price_micros: i64,
+    options: Map<String, Value>,
+}
+
+#[test]
+fn every_recorded_reply_is_understood() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
+    let mut count = 0;
+    for protocol in ["anthropic", "openai-chat", "openai-images"] {
+        let folder = root.join(protocol);
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
+            let path = entry.expect("an entry").path();
+            let text = std::fs::read_to_string(&path).expect("a readable file");
+            let recording: Recording =
+                serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            assert!(recording.note.len() > 20, "{}: say what it rests on", path.display());
+            assert_eq!(outcome(protocol, &recording), recording.expected, "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(count >= 60, "only {count} recordings were found");
+}
+
+fn outcome(protocol: &str, recording: &Recording) -> Value {
+    let mut provider = provider(protocol, "m", "https://v.example");
+    provider.price_micros = recording.provider.price_micros;
+    provider.options.clone_from(&recording.provider.options);
+    if recording.provider.free {
+        provider.repeat = Repeat::Free;
+    }
+    let body = match &recording.body {
+        Value::String(text) => text.clone(),
+        json => json.to_string(),
+    };
+    let headers = recording.headers.clone().into_iter().collect();
+    let reply = HttpReply { status: recording.status, headers, body: body.into() };
+    let (ask, clock) = (ask(), clock());
+    let translator = protocol::named(protocol).expect("a protocol");
+    let mut outcome = match translator.interpret(&Call::generation(&provider, &ask, &clock), &reply) {
+        Ok(Interpreted::Output(output)) => told(&output),
+        Ok(Interpreted::Fetch { url, output }) => {
+            let mut told = told(&output);
+            told["fetch"] = url.into();
+            told
+        }
+        Err(failure) => complained(&failure),
+    };
+    let fields = outcome.as_object_mut().expect("an object");
+    fields.retain(|_, value| !value.is_null() && value != "" && *value != 0 && *value != json!({}));
+    outcome
+}
+
+fn told(output: &Output) -> Value {
+    let (text, file) = match &output.body {
+        Body::Text(text) => (text.clone(), String::new()),
+        Body::File(bytes) => (String::new(), String::from_utf8_lossy(bytes).into_owned()),
+    };
+    json!({"text": text, "file": file, "claimed_type": output.claimed_type, "metadata": output.metadata,
+        "model": output.model, "cost_micros": output.cost_micros})
+}
+
+fn complained(failure: &Failure) -> Value {
+    let (until, category) = match &failure.class {
+        FailureClass::RateLimited { until } | FailureClass::Quota { until } => (until.map(to_text), None),
+        FailureClass::Refused { category } => (None, category.clone()),
+        FailureClass::Transient
+        | FailureClass::Auth
+        | FailureClass::Retired
+        | FailureClass::Invalid
+        | FailureClass::Unusable
+        | FailureClass::TimedOut
+        | FailureClass::UnknownOutcome
+        | FailureClass::Internal => (None, None),
+    };
+    json!({"class": failure.class.as_str(), "until": until, "category": category, "message": failure.message,
+        "cost_micros": failure.cost_micros})
+}

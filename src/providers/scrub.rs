@@ -1,0 +1,102 @@
+//! Keeps keys, prompts and bodies out of the messages people read.
+
+/// The longest message: a sentence or two of a vendor, never a body.
+const MOST_CHARS: usize = 300;
+
+/// How many characters in a row give a key away, and a prompt. Vendors mask most of a key they quote; a phrase
+/// of a prompt shorter than this may well be the vendor's own.
+const KEY_RUN: usize = 8;
+const PROMPT_RUN: usize = 24;
+
+/// One line of at most [`MOST_CHARS`] characters, that quotes neither the key nor the prompt.
+pub(super) fn scrub(message: &str, key: Option<&str>, prompt: &str) -> String {
+    let line: String = message.split(|c: char| c.is_whitespace() || c.is_control()).fold(
+        String::with_capacity(message.len().min(MOST_CHARS)),
+        |mut line, word| {
+            if !word.is_empty() {
+                if !line.is_empty() {
+                    line.push(' ');
+                }
+                line.push_str(word);
+            }
+            line
+        },
+    );
+    let prompt: String = prompt.split_whitespace().collect::<Vec<_>>().join(" ");
+    let quoted = if key.is_some_and(|key| quotes(&line, key, KEY_RUN)) {
+        "the key"
+    } else if quotes(&line, &prompt, PROMPT_RUN) {
+        "the prompt"
+    } else {
+        return clipped(line);
+    };
+    // What stands before the vendor's words is ours: `answered 401 (invalid_api_key)`.
+    let ours = line.split_once(": ").map_or("failed", |(ours, _)| ours);
+    let ours = if key.is_some_and(|key| quotes(ours, key, KEY_RUN)) || quotes(ours, &prompt, PROMPT_RUN) {
+        "failed"
+    } else {
+        ours
+    };
+    clipped(format!("{ours}; the vendor's words quote {quoted} and are left out"))
+}
+
+fn clipped(line: String) -> String {
+    match line.char_indices().nth(MOST_CHARS) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Whether any `run` characters in a row of `secret`, or all of a shorter one, stand in the line.
+fn quotes(line: &str, secret: &str, run: usize) -> bool {
+    const SHORTEST: usize = 4;
+    let chars: Vec<char> = secret.trim().chars().collect();
+    if chars.len() < SHORTEST.max(run / 2) {
+        return false;
+    }
+    let line: Vec<char> = line.chars().take(MOST_CHARS * 4).collect();
+    let run = run.min(chars.len());
+    let runs: std::collections::HashSet<&[char]> = chars.windows(run).collect();
+    line.windows(run).any(|window| runs.contains(window))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "sk-live-0123456789abcdef";
+    const PROMPT: &str = "An editorial hero image\nfor an article about foxes in the city";
+
+    fn check(message: &str, expected: &str) {
+        assert_eq!(scrub(message, Some(KEY), PROMPT), expected);
+    }
+
+    #[test]
+    fn a_message_is_one_line() {
+        check("answered 400: too\n\tmany \u{1b}[31mcolours", "answered 400: too many [31mcolours");
+        assert_eq!(scrub(&"ä".repeat(400), None, "").chars().count(), MOST_CHARS + 1);
+    }
+
+    #[test]
+    fn a_quoted_key_takes_the_vendors_words_with_it() {
+        let gone = "answered 401 (invalid_api_key); the vendor's words quote the key and are left out";
+        check("answered 401 (invalid_api_key): Incorrect API key provided: sk-live-0123456789abcdef.", gone);
+        check("answered 401 (invalid_api_key): no such key 6789abcdef", gone);
+        check("sk-live-0123456789abcdef", "failed; the vendor's words quote the key and are left out");
+        check(
+            "answered 401 (sk-live-0123456789abcdef): no",
+            "failed; the vendor's words quote the key and are left out",
+        );
+        check("answered 401: no such key sk-****cdef", "answered 401: no such key sk-****cdef");
+    }
+
+    #[test]
+    fn a_quoted_prompt_does_too() {
+        check(
+            "answered 400: cannot draw \"hero image for an article about foxes\"",
+            "answered 400; the vendor's words quote the prompt and are left out",
+        );
+        check("answered 400: no hero image today", "answered 400: no hero image today");
+        assert_eq!(scrub("a cat is no category", None, "cat"), "a cat is no category");
+    }
+}
