@@ -1,1 +1,78 @@
 //! Where delivered files are kept.
+
+mod key;
+mod local;
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use key::VaultKey;
+pub use local::LocalVault;
+
+/// A place for delivered files.
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// Keeps a file under a key: whole and durable when this returns, or not at all. What stands under the key already is
+    /// never overwritten; keeping the same bytes there once more is no mistake, so that a crash may be repeated.
+    ///
+    /// # Errors
+    /// When the file is not kept. The failure is the daemon's own trouble, never a provider's.
+    async fn keep(&self, key: &VaultKey, bytes: Bytes) -> Result<Kept, VaultError>;
+}
+
+/// A file that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Where it is found: under the public address of the vault if there is one, else a `file://` address.
+    pub url: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// Why a file was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The disk or the quota is used up.
+    #[error("no space left to keep {}; make room on that disk", path.display())]
+    Full {
+        /// The file that did not fit.
+        path: PathBuf,
+    },
+    /// Another file stands under the key.
+    #[error("{} exists and holds something else; it was left as it is", path.display())]
+    Taken {
+        /// The file that is there.
+        path: PathBuf,
+    },
+    /// A folder of the vault leads out of it.
+    #[error("{} leads out of the vault to {}; remove that link", path.display(), target.display())]
+    Escapes {
+        /// The folder in the vault.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// The public address cannot have a path.
+    #[error(
+        "public_url = \"{url}\" cannot be continued with a file name; it should look like https://cdn.example.org/assets"
+    )]
+    PublicUrl {
+        /// As it was configured.
+        url: String,
+    },
+    /// Any other trouble with the disk.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Io {
+        /// `create`, `write`, ...
+        doing: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The write was stopped with the daemon.
+    #[error("the file was not kept: {0}")]
+    Stopped(String),
+}
