@@ -14,12 +14,6 @@ pub fn ready_by_fallback(asset: &AssetName, provider: &str) -> String {
     format!("{} ready (via fallback: {provider})", asset.title())
 }
 
-/// "Hero image ready (by a person)".
-#[must_use]
-pub fn ready_by_person(asset: &AssetName) -> String {
-    format!("{} ready (by a person)", asset.title())
-}
-
 /// "Hero image needs a person".
 #[must_use]
 pub fn needs_a_person(asset: &AssetName) -> String {
@@ -41,7 +35,6 @@ mod tests {
         let hero = AssetName::parse("heroImage").expect("valid");
         assert_eq!(ready(&hero), "Hero image ready");
         assert_eq!(ready_by_fallback(&hero, "Lummi"), "Hero image ready (via fallback: Lummi)");
-        assert_eq!(ready_by_person(&hero), "Hero image ready (by a person)");
         assert_eq!(needs_a_person(&hero), "Hero image needs a person");
         assert_eq!(failed(&hero), "Hero image failed");
     }

@@ -131,6 +131,13 @@ mod tests {
         let path = folder.path().join("backstop.db");
         let pools = open::open(&path).await.expect("opens");
         migrate::migrate(&pools, &path).await.expect("migrates");
+        sqlx::query(
+            "INSERT INTO providers (name, title, protocol, medium, supported, updated_at)
+             VALUES ('lummi', 'Lummi', 'lummi', 'image', 1, '2026')",
+        )
+        .execute(&pools.writer)
+        .await
+        .expect("mirrors");
         let mut conn = pools.writer.acquire().await.expect("a connection");
         let now = at(0).expect("valid");
 

@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqlitePool;
 
 use super::decode::{self, job_columns};
-use super::desk::{WRITE, insert};
+use super::desk::{DEDUPE_INDEX, WRITE, insert};
 use crate::domain::time::{Timestamp, from_text, to_text};
 use crate::store::desk::{NewTick, Notice};
 use crate::store::error::StoreError;
@@ -30,7 +30,7 @@ pub(super) async fn tick(writer: &SqlitePool, tick: &NewTick) -> Result<bool, St
     if let Some(job) = &tick.job {
         let id = match insert(&mut tx, job).await {
             Ok(id) => Some(id.0),
-            Err(StoreError::Refused { sentence }) if sentence.contains("dedupe_key") => None,
+            Err(StoreError::Refused { sentence }) if sentence.contains(DEDUPE_INDEX) => None,
             Err(error) => return Err(error),
         };
         sqlx::query("UPDATE recurring_ticks SET job_id = $3 WHERE schedule = $1 AND tick = $2")
