@@ -71,11 +71,7 @@ fn progress_bar(due: u64) -> ProgressBar {
 ///
 /// # Errors
 /// As for [`run`].
-pub async fn verb(
-    config: crate::config::Config,
-    clock: Clock,
-    show: bool,
-) -> anyhow::Result<Progress> {
+pub async fn verb(config: crate::config::Config, clock: Clock, show: bool) -> anyhow::Result<Progress> {
     let opened = wire::open(config, Arc::clone(&clock)).await?;
     let done = run(&opened, Stop::default(), show).await;
     opened.store.close().await;

@@ -18,7 +18,8 @@ use super::{signals, wire};
 /// When it cannot start, or ends by itself.
 pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let config = wire::configuration(&sources, &clock)?;
-    let from = config.source.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
+    let from =
+        config.source.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
     let opened = wire::open(config, Arc::clone(&clock)).await?;
     let stop = Stop::default();
     let daemon = wire::daemon(&opened, stop.clone()).await?;

@@ -41,7 +41,11 @@ pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Opened> {
     let path = database_path(&config);
     let (store, migrated) = SqliteStore::open(path).await?;
     if migrated.from != migrated.to && migrated.from > 0 {
-        tracing::info!(from = migrated.from, to = migrated.to, "the database's schema was brought up to date");
+        tracing::info!(
+            from = migrated.from,
+            to = migrated.to,
+            "the database's schema was brought up to date"
+        );
     }
     store.mirror(&config.assets, &config.providers, clock()).await?;
     Ok(Opened { config, store: Arc::new(store), clock })

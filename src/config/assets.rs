@@ -154,6 +154,8 @@ fn fits(
     let need = match provider.protocol.as_str() {
         "command" => "command",
         "template" => "template",
+        // The catalog's labels for servers of one's own have none until their operator names it.
+        "openai-chat" | "openai-images" | "anthropic" if provider.model.is_none() => "model",
         _other => return Ok(Some(provider.medium)),
     };
     if !provider.options.contains_key(need) {

@@ -186,7 +186,7 @@ impl Reading<'_> {
             Some(item) => Some(item.text()?),
             None => entry.and_then(|entry| entry.model.clone()),
         };
-        if facts.needs_model && model.is_none() {
+        if facts.needs_model && model.is_none() && entry.is_none() {
             table.wrong(
                 "model",
                 "is missing",
