@@ -93,19 +93,20 @@ fn medium_of(chain: &Chain, providers: &Providers) -> Option<Medium> {
 fn chain(item: Item<'_>, medium: Option<Medium>, providers: &Providers) -> Option<Chain> {
     let whole = item.clone();
     let items = item.list()?;
-    let mut labels = Vec::with_capacity(items.len());
+    let count = items.len();
+    let mut labels = Vec::with_capacity(count);
     let mut wanted = medium;
     let mut sound = true;
     for link in items {
-        let Some(label) = link.clone().text() else {
-            sound = false;
-            continue;
-        };
+        let Some(label) = link.clone().text() else { continue };
         match fits(&link, &label, wanted, providers) {
             Ok(found) => wanted = wanted.or(found),
             Err(()) => sound = false,
         }
         labels.push(label);
+    }
+    if labels.len() < count {
+        return None;
     }
     match Chain::parse(&labels) {
         Ok(chain) => sound.then_some(chain),

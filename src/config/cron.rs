@@ -30,13 +30,17 @@ pub fn parse(expression: &str) -> Result<Cron, String> {
     if expression.len() > MAX_LEN || !expression.chars().all(|c| matches!(c, ' '..='~' | '\t')) {
         return Err("it is too long or holds characters that no expression has".to_owned());
     }
+    let fields = expression.split_whitespace().count();
+    if !matches!(fields, 5 | 6) && !expression.trim_start().starts_with('@') {
+        return Err(format!("it has {fields} fields"));
+    }
     CronParser::builder()
         .seconds(Seconds::Required)
         .year(Year::Disallowed)
         .dom_and_dow(true)
         .build()
         .parse(&six_fields(expression))
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string().trim_end_matches('.').to_owned())
 }
 
 /// The expression of an item; it must match some time after `now`.

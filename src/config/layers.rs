@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError, FileFormat, Map, Source, Value, ValueKind};
 
+use crate::domain::asset::Medium;
+
 use super::errors::Mistakes;
 use super::sources::{FILE_VARIABLE, Sources};
 use super::spelling::{Names, tidy};
@@ -87,10 +89,8 @@ fn give_way(defaults: &mut Tree, later: &Tree) {
         if asset.get("accept").is_some_and(are_spelled_out) {
             seed.remove("accept");
         }
-        let text = |value: &Value| value.clone().into_string().ok();
-        if let Some(medium) = asset.get("medium").and_then(text)
-            && seed.get("medium").and_then(text).as_ref() != Some(&medium)
-        {
+        let medium = |fields: &Tree| Medium::parse(&fields.get("medium")?.clone().into_string().ok()?);
+        if medium(asset).is_some_and(|stated| medium(seed) != Some(stated)) {
             seed.clear();
         }
     }

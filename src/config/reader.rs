@@ -170,10 +170,7 @@ impl<'m> Item<'m> {
             let from = self.value.origin().map(str::to_owned);
             text.split(',').map(|part| Value::new(from.as_ref(), part.trim())).collect()
         } else {
-            self.wrong(
-                format!("must be a list, not {}", self.kind()),
-                "write it in brackets: [\"a\", \"b\"]",
-            );
+            self.wrong(format!("must be a list, not {}", self.kind()), "write it in brackets");
             return None;
         };
         let item = |(index, value)| Self::new(format!("{}[{index}]", self.key), value, self.mistakes);
@@ -210,7 +207,7 @@ impl<'m> Item<'m> {
     pub(super) fn table(self) -> Option<Table<'m>> {
         if let ValueKind::Table(fields) = &self.value.kind {
             let fields = fields.clone().into_iter().collect();
-            return Some(Table { key: self.key, fields, asked: Vec::new(), mistakes: self.mistakes });
+            return Some(Table { key: self.key, fields, ..Table::empty("", self.mistakes) });
         }
         self.wrong(format!("must be a table, not {}", self.kind()), format!("write it as [{}]", self.key));
         None
@@ -267,18 +264,20 @@ pub(super) struct Table<'m> {
     pub(super) key: String,
     fields: BTreeMap<String, Value>,
     asked: Vec<String>,
+    /// Whether what stands in its place was no table, so that its keys are not missed as well.
+    is_broken: bool,
     mistakes: &'m Mistakes,
 }
 
 impl<'m> Table<'m> {
     /// The whole configuration.
     pub(super) fn root(fields: BTreeMap<String, Value>, mistakes: &'m Mistakes) -> Self {
-        Self { key: String::new(), fields, asked: Vec::new(), mistakes }
+        Self { fields, ..Self::empty("", mistakes) }
     }
 
     /// An empty table, for a section that is not there.
     pub(super) fn empty(key: &str, mistakes: &'m Mistakes) -> Self {
-        Self { key: key.to_owned(), fields: BTreeMap::new(), asked: Vec::new(), mistakes }
+        Self { key: key.to_owned(), fields: BTreeMap::new(), asked: Vec::new(), is_broken: false, mistakes }
     }
 
     /// The value of a key, if it is there.
@@ -291,7 +290,7 @@ impl<'m> Table<'m> {
     /// The value of a key that must be there.
     pub(super) fn need(&mut self, name: &str, advice: &str) -> Option<Item<'m>> {
         let item = self.take(name);
-        if item.is_none() {
+        if item.is_none() && !self.is_broken {
             self.mistakes.add(&self.path(name), "is missing", advice);
         }
         item
@@ -299,8 +298,11 @@ impl<'m> Table<'m> {
 
     /// A nested table; an empty one when it is not there or is none.
     pub(super) fn section(&mut self, name: &str) -> Self {
-        let path = self.path(name);
-        self.take(name).and_then(Item::table).unwrap_or_else(|| Self::empty(&path, self.mistakes))
+        let empty = Self::empty(&self.path(name), self.mistakes);
+        match self.take(name) {
+            Some(item) => item.table().unwrap_or(Self { is_broken: true, ..empty }),
+            None => empty,
+        }
     }
 
     /// Everything left, by key.
@@ -348,9 +350,19 @@ impl<'m> Table<'m> {
     }
 }
 
-/// A length of time as people write it.
+/// A length of time as people write it: `90d`, `1m 30s`. Not in months, whose length nobody agrees on.
 pub(super) fn spell(length: Duration) -> String {
-    humantime::format_duration(length).to_string()
+    const UNITS: [(u128, &str); 5] =
+        [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
+    let mut rest = length.as_millis();
+    let mut words = Vec::new();
+    for (size, unit) in UNITS {
+        if rest >= size {
+            words.push(format!("{}{unit}", rest / size));
+            rest %= size;
+        }
+    }
+    if words.is_empty() { "0s".to_owned() } else { words.join(" ") }
 }
 
 fn to_json(value: &Value) -> Option<serde_json::Value> {
@@ -374,4 +386,23 @@ fn to_json(value: &Value) -> Option<serde_json::Value> {
             Json::Object(pairs.collect::<Option<_>>()?)
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_spelled_as_they_are_read() {
+        let check = |typed: &str, expected: &str| {
+            let length = humantime::parse_duration(typed).expect("a length");
+            assert_eq!(spell(length), expected);
+            assert_eq!(humantime::parse_duration(&spell(length)), Ok(length));
+        };
+        check("0s", "0s");
+        check("250ms", "250ms");
+        check("90s", "1m 30s");
+        check("90d", "90d");
+        check("25h 1ms", "1d 1h 1ms");
+    }
 }

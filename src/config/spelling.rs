@@ -67,11 +67,17 @@ impl Names {
         parts
     }
 
+    fn resolved(&self, known: &BTreeSet<String>, typed: &str) -> Option<String> {
+        if !self.resolve {
+            return None;
+        }
+        let alike = || known.iter().find(|known| folded(known) == folded(typed));
+        known.get(typed).or_else(alike).cloned()
+    }
+
     fn asset(&mut self, typed: &str, key: &str, mistakes: &Mistakes) -> Option<String> {
-        if self.resolve
-            && let Some(known) = self.assets.iter().find(|known| folded(known) == folded(typed))
-        {
-            return Some(known.clone());
+        if let Some(known) = self.resolved(&self.assets, typed) {
+            return Some(known);
         }
         match AssetName::parse(typed) {
             Ok(name) => {
@@ -86,10 +92,8 @@ impl Names {
     }
 
     fn provider(&mut self, typed: &str, key: &str, mistakes: &Mistakes) -> Option<String> {
-        if self.resolve
-            && let Some(known) = self.providers.iter().find(|known| folded(known) == folded(typed))
-        {
-            return Some(known.clone());
+        if let Some(known) = self.resolved(&self.providers, typed) {
+            return Some(known);
         }
         match ProviderName::parse(typed) {
             Ok(name) if name.as_str() == MANUAL => {
