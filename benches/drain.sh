@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# How fast `backstop drain` works off due jobs that cost nothing to make, each with its full records.
+#
+#   benches/drain.sh [JOBS] [PENDING]     default: 20000 due jobs, besides 0 and then 1000000 pending rows
+#
+# The jobs are `social-text` through the `template` maker, on SQLite with synchronous=FULL. Printed is the rate
+# that `drain` reaches from its first claim to its last finish, and the ratio of the two settings. Needs a release build
+# (cargo build --release) and the sqlite3 shell; BACKSTOP names another binary.
+set -euo pipefail
+jobs=${1:-20000}
+pending=${2:-1000000}
+target=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}
+backstop=${BACKSTOP:-$target/release/backstop}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# measure NAME OTHERS: prints jobs per second
+measure() {
+    local home=$folder/$1 others=$2
+    mkdir "$home"
+    cat >"$home/backstop.toml" <<TOML
+[queue]
+database = "sqlite:backstop.db"
+concurrency = 2048
+[log]
+filter = "warn"
+[assets.social-text]
+chain = ["template", "manual"]
+TOML
+    "$backstop" --config "$home/backstop.toml" migrate >/dev/null
+    sqlite3 "$home/backstop.db" <<SQL
+PRAGMA synchronous = OFF;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $others)
+INSERT INTO jobs (asset, slug, run_at) SELECT 'social-text', 'later-' || i, '2199-01-01' FROM n WHERE $others > 0;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $jobs)
+INSERT INTO jobs (asset, slug, input) SELECT 'social-text', 'article-' || i, json_object('title', 'Article ' || i) FROM n;
+PRAGMA wal_checkpoint(TRUNCATE);
+SQL
+    "$backstop" --config "$home/backstop.toml" drain >/dev/null
+    sqlite3 "$home/backstop.db" "
+        SELECT CASE WHEN count(*) = $jobs THEN CAST($jobs / ((julianday(max(finished_at)) - julianday(min(started_at))) * 86400) AS INTEGER)
+                    ELSE 'only ' || count(*) || ' of $jobs done' END
+        FROM jobs WHERE status = 'done'
+          AND id IN (SELECT job_id FROM runs WHERE outcome = 'delivered')
+          AND id IN (SELECT job_id FROM attempts WHERE status = 'delivered')"
+}
+
+alone=$(measure alone 0)
+echo "$jobs due, nothing else pending:  $alone jobs/s"
+crowded=$(measure crowded "$pending")
+echo "$jobs due, $pending pending:  $crowded jobs/s"
+awk -v a="$alone" -v b="$crowded" 'BEGIN { printf "ratio: %.2f\n", b / a }'
