@@ -31,11 +31,17 @@ struct Queue {
 impl Queue {
     fn new() -> Self {
         let queue = Self { folder: tempfile::tempdir().expect("a folder") };
+        let path = queue.path();
         block_on(async {
-            let pools = open(&queue.path()).await.expect("opens");
-            migrate(&pools, &queue.path()).await.expect("migrates");
-            mirror(&pools, &assets(), &providers(), from_text(NOW).expect("valid")).await.expect("mirrors");
-            pools.close().await;
+            // Spawned, as the daemon may do: a future that cannot be would not compile here.
+            let ready = tokio::spawn(async move {
+                let pools = open(&path).await.expect("opens");
+                migrate(&pools, &path).await.expect("migrates");
+                let now = from_text(NOW).expect("valid");
+                mirror(&pools, &assets(), &providers(), now).await.expect("mirrors");
+                pools.close().await;
+            });
+            ready.await.expect("no panic");
         });
         queue
     }

@@ -182,3 +182,21 @@ fn an_operator_pauses_and_resets_a_provider() {
         "closed|0|0||||",
     );
 }
+
+/// A shell may have them on; our triggers change the very table they watch.
+#[test]
+fn recursive_triggers_make_no_difference() {
+    let queue = Queue::with_jobs();
+    let on = |sql: &str| queue.run(&format!("PRAGMA recursive_triggers = ON; {sql}"));
+    on("INSERT INTO jobs (asset, slug, run_at) VALUES ('heroImage', 's', 'now');");
+    on("UPDATE jobs SET run_at = '2027-01-01', priority = 1 WHERE id = 1;");
+    on("UPDATE jobs SET status = 'cancelled' WHERE id = 2;");
+    on("UPDATE jobs SET status = 'done', url = 'https://example.org/a' WHERE id = 3;");
+    on("UPDATE jobs SET status = 'pending' WHERE id = 4;");
+    on("DELETE FROM jobs WHERE id = 5;");
+    queue.shows(
+        "SELECT id, status FROM jobs WHERE id < 6; SELECT run_at, priority FROM jobs WHERE id = 1;",
+        "1|pending\n2|cancelled\n3|done\n4|pending\n2027-01-01T00:00:00.000Z|1",
+    );
+    queue.shows("SELECT count(*) FROM notices; SELECT count(*) FROM jobs WHERE asset = 'heroImage';", "1\n0");
+}
