@@ -7,6 +7,7 @@
 -- * A person and the daemon are told apart by shape. Entering running needs a new lease token. Leaving
 --   running with another token (the daemon sets NULL) is the daemon's finish; with the token unchanged it is a
 --   person, and a trigger clears the token so that the daemon's late write, which names it, matches nothing.
+-- * Dates are read with '+0 days': without a modifier SQLite hands 2026-02-31 and 24:00 back as they were written.
 -- * The daemon claims and finishes thousands of rows a second: every trigger on its path has a WHEN that is decided by
 --   comparing a status or a token.
 
@@ -49,8 +50,8 @@ BEGIN
         WHEN NEW.max_runs NOT BETWEEN 1 AND 100
             THEN RAISE(ABORT, 'max_runs must be a whole number from 1 to 100')
         WHEN NEW.run_at IS NOT NULL AND (lower(NEW.run_at) = 'now'
-            OR (date(substr(NEW.run_at, 1, 10)) = substr(NEW.run_at, 1, 10)
-                AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at) GLOB '[0-9]*')) IS NOT TRUE
+            OR (date(substr(NEW.run_at, 1, 10), '+0 days') = substr(NEW.run_at, 1, 10)
+                AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at, '+0 days') GLOB '[0-9]*')) IS NOT TRUE
             THEN RAISE(ABORT, 'run_at is no date that exists; write now, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ')
         WHEN NEW.dedupe_key = ''
             THEN RAISE(ABORT, 'dedupe_key must not be empty; leave it out to enqueue without one')
@@ -77,8 +78,8 @@ BEGIN
             OR NEW.lease_token IS NOT NULL OR NEW.lease_until IS NOT NULL OR NEW.lease_owner IS NOT NULL
             OR NEW.deaths IS NOT 0 OR NEW.solo_deaths IS NOT 0
             THEN RAISE(ABORT, 'only asset, slug, prompt, input, provider_override, priority, run_at, dedupe_key and max_runs are written by who enqueues')
-        WHEN NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_at)
-            OR NEW.updated_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.updated_at)
+        WHEN NEW.created_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.created_at, '+0 days')
+            OR NEW.updated_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.updated_at, '+0 days')
             THEN RAISE(ABORT, 'created_at and updated_at are written by the queue; leave them out')
         -- OR REPLACE would delete the job that has the id, and fire no trigger for it. (An id that was left out
         -- is -1 here.) The largest possible id would leave no number for the next job.
@@ -115,12 +116,12 @@ END;
 -- A BEFORE trigger cannot change the row, so spellings are settled right after. RETURNING shows them unsettled.
 CREATE TRIGGER jobs_spellings_are_settled AFTER INSERT ON jobs
 WHEN NOT EXISTS (SELECT 1 FROM assets WHERE name = NEW.asset)
-    OR NEW.run_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at)
+    OR NEW.run_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at, '+0 days')
 BEGIN
     UPDATE jobs SET
         asset = CASE WHEN EXISTS (SELECT 1 FROM assets WHERE name = NEW.asset) THEN NEW.asset
             ELSE (SELECT asset FROM asset_aliases WHERE alias = NEW.asset) END,
-        run_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at)
+        run_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at, '+0 days')
     WHERE id = NEW.id;
 END;
 
@@ -234,8 +235,8 @@ BEGIN
         WHEN NEW.max_runs NOT BETWEEN 1 AND 100
             THEN RAISE(ABORT, 'max_runs must be a whole number from 1 to 100')
         WHEN NEW.run_at IS NOT OLD.run_at AND NEW.run_at IS NOT NULL AND (lower(NEW.run_at) = 'now'
-            OR (date(substr(NEW.run_at, 1, 10)) = substr(NEW.run_at, 1, 10)
-                AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at) GLOB '[0-9]*')) IS NOT TRUE
+            OR (date(substr(NEW.run_at, 1, 10), '+0 days') = substr(NEW.run_at, 1, 10)
+                AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at, '+0 days') GLOB '[0-9]*')) IS NOT TRUE
             THEN RAISE(ABORT, 'run_at is no date that exists; write now, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ')
         WHEN NEW.dedupe_key = ''
             THEN RAISE(ABORT, 'dedupe_key must not be empty; set it to NULL to have none')
@@ -271,9 +272,9 @@ BEGIN
 END;
 
 CREATE TRIGGER jobs_run_at_is_settled AFTER UPDATE OF run_at ON jobs
-WHEN NEW.run_at IS NOT OLD.run_at AND NEW.run_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at)
+WHEN NEW.run_at IS NOT OLD.run_at AND NEW.run_at IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at, '+0 days')
 BEGIN
-    UPDATE jobs SET run_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at) WHERE id = NEW.id;
+    UPDATE jobs SET run_at = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.run_at, '+0 days') WHERE id = NEW.id;
 END;
 
 -- Changes of status have their own; the daemon writes updated_at itself.
@@ -304,7 +305,7 @@ WHEN NEW.status = 'pending' AND OLD.status NOT IN ('pending', 'running')
 BEGIN
     UPDATE jobs SET
         runs = 0, deaths = 0, solo_deaths = 0, error = NULL, message = NULL, started_at = NULL, finished_at = NULL,
-        run_at = strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN NEW.run_at IS OLD.run_at THEN 'now' ELSE NEW.run_at END),
+        run_at = strftime('%Y-%m-%dT%H:%M:%fZ', CASE WHEN NEW.run_at IS OLD.run_at THEN 'now' ELSE NEW.run_at END, '+0 days'),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE id = NEW.id;
 END;
@@ -369,8 +370,8 @@ BEGIN
         WHEN NOT EXISTS (SELECT 1 FROM providers WHERE name = NEW.provider)
             THEN RAISE(ABORT, 'unknown provider; SELECT name FROM providers')
         WHEN NEW.paused_until IS NOT NULL AND (lower(NEW.paused_until) = 'now'
-            OR (date(substr(NEW.paused_until, 1, 10)) = substr(NEW.paused_until, 1, 10)
-                AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until) GLOB '[0-9]*')) IS NOT TRUE
+            OR (date(substr(NEW.paused_until, 1, 10), '+0 days') = substr(NEW.paused_until, 1, 10)
+                AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until, '+0 days') GLOB '[0-9]*')) IS NOT TRUE
             THEN RAISE(ABORT, 'paused_until is no date that exists; write now, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ')
     END;
 END;
@@ -384,23 +385,23 @@ BEGIN
             THEN RAISE(ABORT, 'state is one of closed, open, half-open; to stop calls set paused_until')
         WHEN NEW.paused_until IS NOT OLD.paused_until AND NEW.paused_until IS NOT NULL
             AND (lower(NEW.paused_until) = 'now'
-                OR (date(substr(NEW.paused_until, 1, 10)) = substr(NEW.paused_until, 1, 10)
-                    AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until) GLOB '[0-9]*')) IS NOT TRUE
+                OR (date(substr(NEW.paused_until, 1, 10), '+0 days') = substr(NEW.paused_until, 1, 10)
+                    AND strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until, '+0 days') GLOB '[0-9]*')) IS NOT TRUE
             THEN RAISE(ABORT, 'paused_until is no date that exists; write now, YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ')
     END;
 END;
 
 CREATE TRIGGER provider_health_insert_is_settled AFTER INSERT ON provider_health
-WHEN NEW.paused_until IS NOT NULL AND NEW.paused_until IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until)
+WHEN NEW.paused_until IS NOT NULL AND NEW.paused_until IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until, '+0 days')
 BEGIN
-    UPDATE provider_health SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until)
+    UPDATE provider_health SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until, '+0 days')
         WHERE provider = NEW.provider;
 END;
 
 CREATE TRIGGER provider_health_pause_is_settled AFTER UPDATE OF paused_until ON provider_health
-WHEN NEW.paused_until IS NOT NULL AND NEW.paused_until IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until)
+WHEN NEW.paused_until IS NOT NULL AND NEW.paused_until IS NOT strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until, '+0 days')
 BEGIN
-    UPDATE provider_health SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until)
+    UPDATE provider_health SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', NEW.paused_until, '+0 days')
         WHERE provider = NEW.provider;
 END;
 
