@@ -7,8 +7,9 @@ use regex::Regex;
 /// A refusal is short; a long text that opens like one goes on to do the work.
 const LONGEST: usize = 700;
 
-/// Two kinds of opening: an apology or a self-description, then "I can't", then a verb of service; or "I can't" at once, with an
-/// object that only a refusal has. Texts in the first person open alike, so each word here is one that they do not use.
+/// Two kinds of opening: an apology or a self-description, then "I can't", then a verb of service; or "I
+/// can't" at once, with an object that only a refusal has. Texts in the first person open alike, so each
+/// word here is one that they do not use.
 static OPENING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let sorry = [
         r"(?:i['’]m|i am) (?:very |really |so |terribly )?(?:sorry|afraid)",
@@ -22,7 +23,11 @@ static OPENING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ]
     .join("|");
     let help = r"(?:assist|help)(?: you)?(?: with\b| here\b| in\b|[.!]|$)";
-    let serve = r"(?:create|generate|provide|produce|write|draw|depict|comply|fulfil+|do th(?:at|is)|engage|process)\b";
+    let serve = [
+        r"(?:create|generate|provide|produce|write|draw|depict)\b",
+        r"(?:comply|fulfil+|engage|process|do th(?:at|is))\b",
+    ]
+    .join("|");
     let make = r"(?:create|generate|produce|provide|draw|depict|write|make)";
     let thing = [
         r"th(?:is|at)\b|such\b|the requested\b|(?:an? |any )?(?:images?|pictures?|videos?|content)\b",
@@ -31,10 +36,9 @@ static OPENING: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .join("|");
     let request = r"comply with\b|(?:fulfil+|process|complete) (?:this|that|your)\b";
     let lead = format!(r"(?:(?:{sorry})[,.:;!]?\s+(?:but |that )?(?:{machine},?\s+)?|{machine},?\s+)");
-    Regex::new(&format!(
-        r"(?i)^(?:{lead}(?:{unable}) (?:{help}|{serve}|{make} (?:{thing}))|(?:{unable}) (?:{help}|{make} (?:{thing})|{request}))"
-    ))
-    .ok()
+    let led = format!("{lead}(?:{unable}) (?:{help}|{serve}|{make} (?:{thing}))");
+    let bare = format!("(?:{unable}) (?:{help}|{make} (?:{thing})|{request})");
+    Regex::new(&format!("(?i)^(?:{led}|{bare})")).ok()
 });
 
 /// Whether a text that was asked for is a refusal to write it. `text` is trimmed.

@@ -16,8 +16,9 @@ const NAME: &str = "template";
 
 /// A minijinja template, compiled once.
 ///
-/// It sees `slug`, `asset`, `input` and, where there is one, `prompt`. What is not there is empty, also several
-/// steps deep, so that `{{ input.title or slug }}` works for every job. It can read nothing else: no files, no other templates.
+/// It sees `slug`, `asset`, `input` and, where there is one, `prompt`. What is not there is empty, also
+/// several steps deep, so that `{{ input.title or slug }}` works for every job. It can read nothing else:
+/// no files, no other templates.
 #[derive(Debug)]
 pub struct Template {
     environment: Environment<'static>,

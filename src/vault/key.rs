@@ -22,8 +22,8 @@ pub struct VaultKey {
 }
 
 impl VaultKey {
-    /// The name for what an attempt made. `attempt` is the attempt's own token, the same for every keeping of its output;
-    /// `extension` comes from the media checks.
+    /// The name for what an attempt made. `attempt` is the attempt's own token, the same for every keeping
+    /// of its output; `extension` comes from the media checks.
     #[must_use]
     pub fn new(asset: &AssetName, slug: &str, job: JobId, attempt: &str, extension: &str) -> Self {
         let words = readable(slug);

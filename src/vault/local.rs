@@ -12,8 +12,9 @@ use url::Url;
 
 use super::{Kept, Vault, VaultError, VaultKey};
 
-/// What the vault asks for a new file; the process's umask takes away from it. Without this, temporary files are
-/// for their owner alone, and a web server in the vault's group could not read what was delivered.
+/// What the vault asks for a new file; the process's umask takes away from it. Without this, temporary
+/// files are for their owner alone, and a web server in the vault's group could not read what was
+/// delivered.
 const FILE_MODE: u32 = 0o666;
 
 /// A folder with one folder per asset in it.
@@ -24,8 +25,8 @@ pub struct LocalVault {
 }
 
 impl LocalVault {
-    /// Opens the vault, making its folder where there is none. Delivered files are found under `public_url`, if
-    /// one is given, by their key.
+    /// Opens the vault, making its folder where there is none. Delivered files are found under
+    /// `public_url`, if one is given, by their key.
     ///
     /// # Errors
     /// When the folder cannot be made or reached, or `public_url` cannot have a path.

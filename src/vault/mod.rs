@@ -14,8 +14,9 @@ pub use local::LocalVault;
 /// A place for delivered files.
 #[async_trait]
 pub trait Vault: Send + Sync {
-    /// Keeps a file under a key: whole and durable when this returns, or not at all. What stands under the key already is
-    /// never overwritten; keeping the same bytes there once more is no mistake, so that a crash may be repeated.
+    /// Keeps a file under a key: whole and durable when this returns, or not at all. What stands under the
+    /// key already is never overwritten; keeping the same bytes there once more is no mistake, so that a
+    /// crash may be repeated.
     ///
     /// # Errors
     /// When the file is not kept. The failure is the daemon's own trouble, never a provider's.

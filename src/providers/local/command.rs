@@ -35,13 +35,14 @@ const WRAPPER: &str = "ulimit -c 0; [ \"$0\" = 0 ] || ulimit -v \"$0\" 2>/dev/nu
 
 /// The maker.
 ///
-/// Its option `command` is a list: the program, as an absolute path or as a name looked for in `/usr/local/bin:/usr/bin:/bin`, and its
-/// arguments. Nothing of a job is ever an argument. `memory_mb` bounds its address space (2048; 0 means no bound).
+/// Its option `command` is a list: the program, as an absolute path or as a name looked for in
+/// `/usr/local/bin:/usr/bin:/bin`, and its arguments. Nothing of a job is ever an argument. `memory_mb`
+/// bounds its address space (2048; 0 means no bound).
 ///
-/// The program gets the ask as one JSON object on standard input, and answers with the asset on standard output or
-/// in the file that the environment variable `BACKSTOP_OUTPUT` names; a file that is not empty wins. Its environment
-/// is that variable and `PATH`; its working directory is its own, empty, and gone afterwards. Whatever it started
-/// is killed when it ends.
+/// The program gets the ask as one JSON object on standard input, and answers with the asset on standard
+/// output or in the file that the environment variable `BACKSTOP_OUTPUT` names; a file that is not empty
+/// wins. Its environment is that variable and `PATH`; its working directory is its own, empty, and gone
+/// afterwards. Whatever it started is killed when it ends.
 ///
 /// | exit code | class |
 /// |---|---|
@@ -51,8 +52,8 @@ const WRAPPER: &str = "ulimit -c 0; [ \"$0\" = 0 ] || ulimit -v \"$0\" 2>/dev/nu
 /// | 77 (no permission) | `auth` |
 /// | any other, or killed by a signal | `unusable` |
 ///
-/// A program that cannot be found or started is `invalid`: the configuration is wrong, and no repeat heals that.
-/// One that takes too long is killed and `timed_out`.
+/// A program that cannot be found or started is `invalid`: the configuration is wrong, and no repeat heals
+/// that. One that takes too long is killed and `timed_out`.
 #[derive(Debug)]
 pub struct Command {
     program: String,
@@ -200,7 +201,8 @@ impl Drop for Group {
     }
 }
 
-/// A program at work. The fields are dropped in this order: first the group is killed, then its leader is reaped.
+/// A program at work. The fields are dropped in this order: first the group is killed, then its leader is
+/// reaped.
 struct Running {
     group: Group,
     child: Child,

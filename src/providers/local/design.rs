@@ -121,7 +121,8 @@ pub(super) fn palette(dice: &mut Dice) -> Palette {
         .map_or(*first, |(palette, _)| *palette)
 }
 
-/// The motif of a slug as SVG, for a card of this size. It is quiet where the words stand: at the left and below.
+/// The motif of a slug as SVG, for a card of this size. It is quiet where the words stand: at the left and
+/// below.
 ///
 /// # Errors
 /// Never in practice: a string takes whatever is written into it.
@@ -146,7 +147,8 @@ fn rings(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> W
         let (radius, stroke) = (n * gap, gap * (0.34 - n * 0.026));
         write!(
             svg,
-            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"{stroke:.1}\" stroke-opacity=\"{opacity:.2}\"/>"
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"none\" \
+             stroke=\"{colour}\" stroke-width=\"{stroke:.1}\" stroke-opacity=\"{opacity:.2}\"/>"
         )?;
     }
     Ok(())
@@ -159,7 +161,7 @@ fn tiles(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> W
     for column in 0_u8..4 {
         for row in 0_u8..4 {
             let (c, r) = (f64::from(column), f64::from(row));
-            if c + r > 4.0 || dice.roll() < 0.1 {
+            if c + r > 3.0 || dice.roll() < 0.1 {
                 continue;
             }
             let (x, y) = (w - (c + 1.0) * side, r * side);
@@ -171,11 +173,12 @@ fn tiles(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> W
             } else {
                 palette.tones.1
             };
-            let opacity = 1.0 - (c + r) * 0.15;
+            let opacity = if (c, r) == accent { 1.0 } else { 1.0 - (c + r) * 0.17 };
             let (turn, mx, my) = (corner * 90.0, x + side / 2.0, y + side / 2.0);
             write!(
                 svg,
-                "<path d=\"M{x:.1} {y:.1}h{side:.1}a{side:.1} {side:.1} 0 0 1 -{side:.1} {side:.1}z\" transform=\"rotate({turn:.0} {mx:.1} {my:.1})\" fill=\"{colour}\" fill-opacity=\"{opacity:.2}\"/>"
+                "<path d=\"M{x:.1} {y:.1}h{side:.1}a{side:.1} {side:.1} 0 0 1 -{side:.1} {side:.1}z\" \
+                 transform=\"rotate({turn:.0} {mx:.1} {my:.1})\" fill=\"{colour}\" fill-opacity=\"{opacity:.2}\"/>"
             )?;
         }
     }
@@ -188,7 +191,7 @@ fn bars(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> Wr
     let (thick, gap, slant) = (side * 0.085, side * 0.06, side * dice.between(0.35, 0.6));
     for bar in 0_u8..7 {
         let n = f64::from(bar);
-        let length = side * dice.between(0.35, 0.95) * (1.0 - n * 0.07);
+        let length = side * dice.between(0.3, 0.74) * (1.0 - n * 0.05);
         let x = w + side * 0.12 - n * (thick + gap);
         let (dx, dy) = (slant * length / side, length);
         let colour = match bar {
@@ -199,7 +202,8 @@ fn bars(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> Wr
         let opacity = 1.0 - n * 0.1;
         write!(
             svg,
-            "<line x1=\"{x:.1}\" y1=\"-{thick:.1}\" x2=\"{:.1}\" y2=\"{dy:.1}\" stroke=\"{colour}\" stroke-width=\"{thick:.1}\" stroke-linecap=\"round\" stroke-opacity=\"{opacity:.2}\"/>",
+            "<line x1=\"{x:.1}\" y1=\"-{thick:.1}\" x2=\"{:.1}\" y2=\"{dy:.1}\" \
+             stroke=\"{colour}\" stroke-width=\"{thick:.1}\" stroke-linecap=\"round\" stroke-opacity=\"{opacity:.2}\"/>",
             x - dx
         )?;
     }
@@ -235,17 +239,17 @@ fn discs(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> W
 /// Lines that run across the upper part like the contours of a hill.
 fn waves(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> Written {
     let side = w.min(h);
-    let (peak, breadth) = (w * dice.between(0.68, 0.86), w * dice.between(0.13, 0.2));
-    let (shift, lift) = (dice.between(0.0, TAU), side * dice.between(0.24, 0.34));
+    let (peak, breadth) = (w * dice.between(0.7, 0.86), w * dice.between(0.12, 0.17));
+    let (shift, lift) = (dice.between(0.0, TAU), side * dice.between(0.3, 0.4));
     for line in 0_u8..13 {
         let n = f64::from(line);
-        let base = side * (0.08 + n * 0.042);
+        let base = side * (0.1 + n * 0.026);
         write!(svg, "<path fill=\"none\" d=\"")?;
         for point in 0_u8..=80 {
             let x = w * f64::from(point) / 80.0;
             let hill = (-((x - peak) / breadth).powi(2)).exp() * lift * (0.25 + n / 15.0);
             let ripple = (x / w * TAU * 1.3 + shift + n * 0.22).sin() * side * 0.012;
-            let y = base + side * 0.16 - hill + ripple;
+            let y = base + side * 0.1 - hill + ripple;
             write!(svg, "{}{x:.1} {y:.1}", if point == 0 { 'M' } else { 'L' })?;
         }
         let colour = if line == 6 { palette.accent } else { palette.tones.1 };
@@ -253,7 +257,7 @@ fn waves(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> W
         write!(
             svg,
             "\" stroke=\"{colour}\" stroke-width=\"{:.1}\" stroke-opacity=\"{opacity:.2}\"/>",
-            side * 0.0042
+            side * 0.0052
         )?;
     }
     Ok(())
@@ -278,7 +282,8 @@ fn dots(svg: &mut String, dice: &mut Dice, palette: Palette, (w, h): Size) -> Wr
             let (radius, opacity) = (gap * 0.46 * near.sqrt(), (0.25 + near).min(1.0));
             write!(
                 svg,
-                "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"{radius:.1}\" fill=\"{colour}\" fill-opacity=\"{opacity:.2}\"/>"
+                "<circle cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"{radius:.1}\" \
+                 fill=\"{colour}\" fill-opacity=\"{opacity:.2}\"/>"
             )?;
         }
     }

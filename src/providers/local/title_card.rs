@@ -31,8 +31,9 @@ const TALLEST: f64 = 0.25;
 /// The longest text that is looked at, in characters; cards show far less.
 const MAX_TEXT: usize = 600;
 
-/// The maker. It draws `input.title`, or the slug in words, with `input.subtitle` below and `input.site` above where there are any. Colours and
-/// motif depend on the slug alone, so that a slug always gets the same card. The size follows the asset's acceptance rules.
+/// The maker. It draws `input.title`, or the slug in words, with `input.subtitle` below and `input.site`
+/// above where there are any. Colours and motif depend on the slug alone, so that a slug always gets the
+/// same card. The size follows the asset's acceptance rules.
 #[derive(Debug)]
 pub struct TitleCard(());
 
@@ -52,7 +53,8 @@ impl TitleCard {
     /// Draws the card in a blocking thread; it takes about a tenth of a second.
     ///
     /// # Errors
-    /// `invalid` when no card of the wanted size can be drawn, or nothing of the title in the letters there are.
+    /// `invalid` when no card of the wanted size can be drawn, or nothing of the title in the letters there
+    /// are.
     pub async fn make(&self, ask: &Ask, time_left: Duration) -> Result<Output, Failure> {
         let invalid = |why: String| Failure::new(FailureClass::Invalid, why);
         if ask.medium != Medium::Image {
@@ -175,19 +177,19 @@ fn composed(words: &Words, slug: &str, width: f64, height: f64) -> Result<String
     let subtitle = words.subtitle.as_deref().map(|words| lettering::set(words, &text, small));
     let site = words.site.as_deref().map(|words| {
         let room =
-            Room { height: 30.0 * unit, largest: 28.0 * unit, smallest: 28.0 * unit, most_lines: 1, ..small };
+            Room { height: 30.0 * unit, largest: 30.0 * unit, smallest: 30.0 * unit, most_lines: 1, ..small };
         lettering::set(words, &text, room)
     });
-    let below = subtitle.as_ref().map_or(0.0, |set| block(set, small.leading) + 34.0 * unit);
+    let below = subtitle.as_ref().map_or(0.0, |set| block(set, small.leading) + 64.0 * unit);
     let above = if site.is_some() { 76.0 * unit } else { 0.0 };
     let rule = 56.0 * unit;
     let title_room = Room {
         width: measure,
-        height: ((height - 2.0 * margin - below - above - rule).min(height * 0.62)).max(60.0 * unit),
+        height: ((height - 2.0 * margin - below - above - rule).min(height * 0.5)).max(60.0 * unit),
         largest: 126.0 * unit,
-        smallest: 50.0 * unit,
+        smallest: 48.0 * unit,
         leading: 1.08,
-        most_lines: 6,
+        most_lines: 5,
     };
     let title = lettering::set(&words.title, &display, title_room);
 
