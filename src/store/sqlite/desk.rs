@@ -247,7 +247,12 @@ pub(super) async fn cancel(writer: &SqlitePool, job: JobId) -> Result<(), StoreE
 /// Words and web addresses go by the UPDATE that a person would write. A `file:` address is refused there, because
 /// whoever can write rows could point at any file of the machine; this one comes from the vault, so it is
 /// written in the daemon's shape: through `running` under a token of its own, in one transaction.
-pub(super) async fn provide(writer: &SqlitePool, job: JobId, provided: &Provided) -> Result<(), StoreError> {
+pub(super) async fn provide(
+    writer: &SqlitePool,
+    job: JobId,
+    provided: &Provided,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut tx = writer.begin_with(WRITE).await?;
     let status = status(&mut tx, job).await?;
     if !status.may_become(JobStatus::Done, Actor::Person) {
@@ -256,7 +261,7 @@ pub(super) async fn provide(writer: &SqlitePool, job: JobId, provided: &Provided
         ));
     }
     if provided.url.as_deref().is_some_and(|url| url.starts_with("file:")) {
-        provide_file(&mut tx, (job, status), provided).await?;
+        provide_file(&mut tx, (job, status), provided, &to_text(now)).await?;
     } else {
         sqlx::query(
             "UPDATE jobs SET status = 'done', url = $2, text = $3, content_type = $4, metadata = $5
@@ -278,6 +283,7 @@ async fn provide_file(
     conn: &mut SqliteConnection,
     (job, status): (JobId, JobStatus),
     provided: &Provided,
+    now: &str,
 ) -> Result<(), StoreError> {
     // Every change of status below fires the triggers of its own; the last one is the daemon's, which writes health
     // and notice itself, as jobs_a_person_provides does for a person.
@@ -288,12 +294,11 @@ async fn provide_file(
             .await?;
     }
     let asset: String = sqlx::query_scalar(
-        "UPDATE jobs SET status = 'running', lease_token = $2,
-             lease_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
-         WHERE id = $1 RETURNING asset",
+        "UPDATE jobs SET status = 'running', lease_token = $2, lease_until = $3 WHERE id = $1 RETURNING asset",
     )
     .bind(job.0)
     .bind(Uuid::new_v4().to_string())
+    .bind(now)
     .fetch_one(&mut *conn)
     .await?;
     let message = AssetName::parse(&asset).map(|asset| sentence::ready(&asset)).ok();
@@ -302,9 +307,7 @@ async fn provide_file(
              provider = 'manual', url = $2, text = NULL, content_type = $3, metadata = $4, message = $5,
              fallback_used = coalesce((SELECT json_extract(chain, '$[0]') <> 'manual' FROM assets
                  WHERE name = jobs.asset), 1),
-             error = NULL, provider_override = NULL,
-             finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
-             updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+             error = NULL, provider_override = NULL, finished_at = $6, updated_at = $6
          WHERE id = $1",
     )
     .bind(job.0)
@@ -312,6 +315,7 @@ async fn provide_file(
     .bind(provided.content_type.as_deref())
     .bind(provided.metadata.as_ref().map(ToString::to_string))
     .bind(message)
+    .bind(now)
     .execute(&mut *conn)
     .await?;
     sqlx::query(
@@ -416,6 +420,10 @@ mod tests {
         async fn read(&self, job: JobId) -> JobRow {
             story(&self.pools.readers, job).await.expect("reads").expect("is there").job
         }
+    }
+
+    fn now() -> Timestamp {
+        from_text("2026-11-22T13:51:00.000Z").expect("valid")
     }
 
     fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
@@ -541,14 +549,14 @@ mod tests {
             ..nothing
         };
         let text = desk.add("social-text", "a").await;
-        provide(writer, text, &words).await.expect("provides");
+        provide(writer, text, &words, now()).await.expect("provides");
         assert_eq!(desk.read(text).await.fallback_used, Some(false), "a person is this chain's first link");
         for (job, provided, exhausted) in [("a", &address, true), ("b", &file, true), ("c", &file, false)] {
             let id = desk.add("hero-image", job).await;
             if exhausted {
                 desk.exhaust(id).await;
             }
-            provide(writer, id, provided).await.expect("provides");
+            provide(writer, id, provided, now()).await.expect("provides");
             let job = desk.read(id).await;
             assert_eq!(job.url, provided.url);
             assert_eq!((job.status.as_str(), job.provider.as_deref()), ("done", Some("manual")));
@@ -562,7 +570,7 @@ mod tests {
             let notices = unsent_notices(&desk.pools.readers, 10).await.expect("lists");
             let notice = notices.last().expect("a notice");
             assert_eq!((notice.job.id, notice.kind.as_str()), (id.0, "done"));
-            assert!(refusal(provide(writer, id, &address).await).contains("is done"));
+            assert!(refusal(provide(writer, id, &address, now()).await).contains("is done"));
             let source = "SELECT last_resolved_source FROM asset_health WHERE asset = 'hero-image'";
             assert_eq!(desk.scalar(source).await, "manual");
             desk.sql("DELETE FROM asset_health").await;
@@ -592,7 +600,7 @@ mod tests {
             content_type: None,
             metadata: None,
         };
-        assert!(refusal(provide(&desk.pools.writer, id, &provided).await).contains("is running"));
+        assert!(refusal(provide(&desk.pools.writer, id, &provided, now()).await).contains("is running"));
         cancel(&desk.pools.writer, id).await.expect("cancels");
         cancel(&desk.pools.writer, id).await.expect("and a second time");
         assert_eq!(desk.read(id).await.status, "cancelled");
