@@ -100,41 +100,48 @@ impl AssetHealth {
             RunEnding::Failed { error } => {
                 self.last_failure_at = Some(report.at);
                 self.last_error = Some(error.clone());
+                self.last_resolved_source = None;
+                self.last_fallback_used = None;
             }
         }
     }
 
-    /// "Primary provider last failed 3 days ago. Last run used fallback: lummi." The first sentence is left out
-    /// where the chain has no provider.
+    /// "Primary provider last failed 3 days ago. Last run used fallback: lummi." The view `health` of the SQL
+    /// contract says the same, word for word.
     #[must_use]
     pub fn sentence(&self, primary: Option<&ProviderName>, now: Timestamp) -> String {
-        let last_run = self.last_run();
-        let (Some(primary), true) = (primary, self.has_run()) else { return last_run };
-        let failed_at =
-            self.primary_last_failure_at.filter(|_| self.primary_provider.as_ref() == Some(primary));
-        match failed_at {
-            Some(at) => {
-                format!("Primary provider last failed {} ago. {last_run}", spoken(between(at, now)))
-            }
-            None => format!("Primary provider has not failed. {last_run}"),
+        if self.last_success_at.is_none() && self.last_failure_at.is_none() {
+            return "Never run.".to_owned();
         }
-    }
-
-    fn has_run(&self) -> bool {
-        self.last_success_at.is_some() || self.last_failure_at.is_some()
-    }
-
-    fn last_run(&self) -> String {
-        // `manual` comes with a failure of the same run, or with the success of the person who was asked.
-        let failed_since = self.last_failure_at > self.last_success_at;
-        match self.last_resolved_source.as_deref() {
-            Some(super::chain::MANUAL) => "Last run needed a person.".to_owned(),
-            Some(_) | None if failed_since => "Last run delivered nothing.".to_owned(),
-            Some(fallback) if self.last_fallback_used == Some(true) => {
-                format!("Last run used fallback: {fallback}.")
+        // Remembered of another provider, a failure says nothing of this one.
+        let failed_at = self.primary_last_failure_at.filter(|_| self.primary_provider.as_ref() == primary);
+        let of_primary = match (primary, failed_at) {
+            (None, _) => "No provider stands in the chain.".to_owned(),
+            (Some(_), None) => "Primary provider has not failed.".to_owned(),
+            (Some(_), Some(at)) => {
+                format!("Primary provider last failed {} ago.", spoken(between(at, now)))
             }
-            Some(primary) => format!("Last run used primary: {primary}."),
-            None => "Has not run yet.".to_owned(),
+        };
+        format!("{of_primary} {}", self.last_run(primary))
+    }
+
+    fn last_run(&self, primary: Option<&ProviderName>) -> String {
+        let source = self.last_resolved_source.as_deref();
+        // The source `manual` comes with a failure of the same run, or with the success of the person who was asked.
+        if self.last_failure_at > self.last_success_at {
+            let asked = source == Some(super::chain::MANUAL);
+            return if asked { "Last run needed a person." } else { "Last run failed." }.to_owned();
+        }
+        match source {
+            Some(super::chain::MANUAL) => "Last run needed a person, who provided the asset.".to_owned(),
+            Some(source) if primary.is_some_and(|primary| primary.as_str() == source) => {
+                "Last run used the primary provider.".to_owned()
+            }
+            Some(source) if self.last_fallback_used == Some(true) => {
+                format!("Last run used fallback: {source}.")
+            }
+            Some(source) => format!("Last run used: {source}."),
+            None => "Last run used: unknown.".to_owned(),
         }
     }
 }

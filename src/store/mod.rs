@@ -138,5 +138,5 @@ pub trait Store: Send + Sync {
     async fn cancel(&self, job: JobId) -> Result<(), StoreError>;
 
     /// A person provides the asset.
-    async fn provide(&self, job: JobId, provided: &Provided) -> Result<(), StoreError>;
+    async fn provide(&self, job: JobId, provided: &Provided, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -70,8 +70,8 @@ fn a_run_that_comes_back_or_fails_resolves_nothing() {
     let health = after_runs(&[(0, delivered("lummi", true), true), (9, failed(), false)]);
     assert_eq!(health.last_failure_at, Some(at(9)));
     assert_eq!(health.last_error.as_deref(), Some("a: transient: 503"));
-    assert_eq!(health.last_resolved_source.as_deref(), Some("lummi"));
-    assert_eq!(health.last_fallback_used, Some(true));
+    assert_eq!(health.last_resolved_source, None);
+    assert_eq!(health.last_fallback_used, None);
     assert_eq!(health.primary_last_failure_at, Some(at(0)), "this time the primary was not at fault");
 }
 
@@ -85,8 +85,8 @@ fn the_sentence_says_how_the_primary_and_the_last_run_did() {
     let primary = (9, delivered("a", false), false);
     let a = Some("a");
 
-    check(&[], a, 0, "Has not run yet.");
-    check(&[], None, 0, "Has not run yet.");
+    check(&[], a, 0, "Never run.");
+    check(&[], None, 0, "Never run.");
     check(
         std::slice::from_ref(&fallback),
         a,
@@ -97,13 +97,13 @@ fn the_sentence_says_how_the_primary_and_the_last_run_did() {
         &[fallback.clone(), primary.clone()],
         a,
         9 + 120,
-        "Primary provider last failed 2 minutes ago. Last run used primary: a.",
+        "Primary provider last failed 2 minutes ago. Last run used the primary provider.",
     );
     check(
         std::slice::from_ref(&primary),
         a,
         10,
-        "Primary provider has not failed. Last run used primary: a.",
+        "Primary provider has not failed. Last run used the primary provider.",
     );
     check(
         &[(0, needs_person(), true)],
@@ -111,18 +111,18 @@ fn the_sentence_says_how_the_primary_and_the_last_run_did() {
         0,
         "Primary provider last failed a moment ago. Last run needed a person.",
     );
-    check(&[(0, needs_person(), false)], None, 5, "Last run needed a person.");
     check(
-        &[(0, failed(), true)],
-        a,
-        60,
-        "Primary provider last failed 1 minute ago. Last run delivered nothing.",
+        &[(0, needs_person(), false)],
+        None,
+        5,
+        "No provider stands in the chain. Last run needed a person.",
     );
+    check(&[(0, failed(), true)], a, 60, "Primary provider last failed 1 minute ago. Last run failed.");
     check(
         &[fallback.clone(), (9, failed(), false)],
         a,
         3_600,
-        "Primary provider last failed 1 hour ago. Last run delivered nothing.",
+        "Primary provider last failed 1 hour ago. Last run failed.",
     );
     check(
         &[(0, failed(), true), (1, delivered("lummi", true), false)],
@@ -137,6 +137,8 @@ fn the_sentence_says_how_the_primary_and_the_last_run_did() {
         5,
         "Primary provider has not failed. Last run used fallback: lummi.",
     );
+    // An override, or a chain that has changed since.
+    check(&[(0, delivered("x", false), false)], a, 5, "Primary provider has not failed. Last run used: x.");
     // Another primary is configured by now: the old one's failure is not its.
     check(&[fallback], Some("b"), 5, "Primary provider has not failed. Last run used fallback: lummi.");
 }
@@ -148,6 +150,6 @@ fn a_person_who_provides_the_asset_is_the_last_word() {
     health.last_success_at = Some(at(60));
     assert_eq!(
         health.sentence(Some(&name("a")), at(120)),
-        "Primary provider last failed 2 minutes ago. Last run needed a person."
+        "Primary provider last failed 2 minutes ago. Last run needed a person, who provided the asset."
     );
 }

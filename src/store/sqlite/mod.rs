@@ -190,7 +190,7 @@ impl Store for SqliteStore {
         desk::cancel(&self.pools.writer, job).await
     }
 
-    async fn provide(&self, job: JobId, provided: &Provided) -> Result<(), StoreError> {
-        desk::provide(&self.pools.writer, job, provided).await
+    async fn provide(&self, job: JobId, provided: &Provided, now: Timestamp) -> Result<(), StoreError> {
+        desk::provide(&self.pools.writer, job, provided, now).await
     }
 }
