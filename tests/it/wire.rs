@@ -412,7 +412,7 @@ fn every_unusable_provider_is_reported_at_once() {
     let expected = ["nowhere", "no-url", "clear", "odd", "unknown", "broken-key"];
     assert_eq!(error.mistakes.len(), expected.len(), "{error}");
     for (mistake, name) in error.mistakes.iter().zip(expected) {
-        assert!(mistake.starts_with(&format!("provider \"{name}\": ")), "{mistake}");
+        assert!(mistake.starts_with(&format!("providers.{name}: ")), "{mistake}");
         assert!(!mistake.contains(KEY) && !mistake.contains("break\""), "{mistake}");
     }
 }
