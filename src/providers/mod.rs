@@ -75,7 +75,7 @@ enum Way {
     /// Within this process.
     Local(Maker),
     /// Over HTTP.
-    Vendor(Arc<Driver>, Vendor),
+    Vendor(Arc<Driver>, Box<Vendor>),
     /// Not yet: the catalog knows its protocol, this build does not speak it.
     Unsupported,
 }
@@ -84,7 +84,7 @@ enum Way {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .mistakes.join("\n"))]
 pub struct ProvidersError {
-    /// What is wrong, with the provider's label.
+    /// What is wrong and where: `providers.house: base_url is missing`.
     pub mistakes: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Providers {
                 Ok(way) => {
                     ways.insert(provider.name.clone(), (provider.clone(), way));
                 }
-                Err(why) => mistakes.push(format!("provider \"{}\": {why}", provider.name)),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
         if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
@@ -126,7 +126,11 @@ fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> 
         return Ok(Way::Local(maker));
     }
     match protocol::named(&provider.protocol) {
-        Some(protocol) => Ok(Way::Vendor(Arc::clone(driver), Vendor::new(provider, protocol, key)?)),
+        Some(protocol) => {
+            let vendor = Vendor::new(provider, protocol, key);
+            let vendor = vendor.map_err(|why| format!("providers.{}: {why}", provider.name))?;
+            Ok(Way::Vendor(Arc::clone(driver), Box::new(vendor)))
+        }
         None => Ok(Way::Unsupported),
     }
 }
