@@ -12,13 +12,24 @@ use crate::store::Store;
 
 use super::{signals, wire};
 
+/// Run the daemon: make what is asked for, until a signal stops it
+///
+/// SIGTERM or SIGINT stops it: no new jobs, what runs is finished or handed back; a second one stops it now.
+/// SIGHUP reads the configuration again; a bad one changes nothing and says why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  backstop serve
+  backstop serve --config /etc/backstop/backstop.toml --set log.format=json")]
+pub(super) struct Args {}
+
 /// Runs the daemon until a signal stops it.
 ///
 /// # Errors
 /// When it cannot start, or ends by itself.
 pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let config = wire::configuration(&sources, &clock)?;
-    let from = config.source.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
+    let from =
+        config.source.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());
     let opened = wire::open(config, Arc::clone(&clock)).await?;
     let stop = Stop::default();
     let daemon = wire::daemon(&opened, stop.clone()).await?;

@@ -11,7 +11,10 @@ use crate::daemon::Stop;
 ///
 /// # Errors
 /// When the handlers cannot be set.
-pub fn listen(stop: Stop, reload: impl Fn() + Send + 'static) -> std::io::Result<tokio::task::JoinHandle<()>> {
+pub(super) fn listen(
+    stop: Stop,
+    reload: impl Fn() + Send + 'static,
+) -> std::io::Result<tokio::task::JoinHandle<()>> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     Ok(tokio::spawn(async move {
         while let Some(signal) = signals.next().await {
@@ -21,7 +24,9 @@ pub fn listen(stop: Stop, reload: impl Fn() + Send + 'static) -> std::io::Result
                 tracing::warn!("stopping now; what still runs is handed back");
                 stop.now.cancel();
             } else {
-                tracing::info!("stopping: no new jobs; what runs is finished or handed back (a second signal stops now)");
+                tracing::info!(
+                    "stopping: no new jobs; what runs is finished or handed back (a second signal stops now)"
+                );
                 stop.soon.cancel();
             }
         }
