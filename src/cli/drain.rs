@@ -11,6 +11,12 @@ use crate::store::Store;
 
 use super::{signals, wire};
 
+/// Work off what is due, show progress, and end; for people who have cron
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  */5 * * * *  backstop drain --config /etc/backstop/backstop.toml")]
+pub(super) struct Args {}
+
 /// Works off what is due in an open database and says what it came to.
 ///
 /// # Errors
@@ -37,6 +43,11 @@ pub async fn run(opened: &wire::Opened, stop: Stop, show: bool) -> anyhow::Resul
     listening.abort();
     bar.finish_and_clear();
     Ok(ended?)
+}
+
+/// The same for programs.
+pub(super) fn json(done: Progress) -> serde_json::Value {
+    serde_json::json!({ "runs": done.runs, "delivered": done.delivered, "manual": done.manual })
 }
 
 /// One line for people.
