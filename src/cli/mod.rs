@@ -3,6 +3,7 @@
 mod cancel;
 mod check;
 mod clock;
+mod demo;
 pub mod drain;
 mod enqueue;
 mod health;
@@ -84,6 +85,7 @@ enum Colour {
 enum Verb {
     Serve(serve::Args),
     Drain(drain::Args),
+    Demo(demo::Args),
     #[command(flatten)]
     Desk(DeskVerb),
 }
@@ -157,6 +159,12 @@ async fn verb(cli: Cli) -> anyhow::Result<Said> {
             start_log(&session, &if show { logs::quiet() } else { config.log.clone() });
             let done = drain::verb(config, Arc::clone(&session.clock), show).await?;
             Ok(Said::fine(drain::sentence(done), drain::json(done)))
+        }
+        Verb::Demo(args) => {
+            // What the daemon warns of is what the demo shows.
+            let errors = LogSettings { filter: "error".to_owned(), ..logs::quiet() };
+            start_log(&session, &errors);
+            demo::run(session, args).await
         }
         Verb::Desk(verb) => {
             start_log(&session, &logs::quiet());

@@ -160,7 +160,7 @@ fn tell_run(text: &mut String, run: &RunRow) {
 }
 
 /// `failed (transient: HTTP 503) after 2.1 s`.
-fn verdict(attempt: &AttemptRow) -> String {
+pub(super) fn verdict(attempt: &AttemptRow) -> String {
     let error = attempt.error.as_deref().map(|error| preview(error, 400)).unwrap_or_default();
     let after = attempt.finished_at.as_deref().map(|end| length(&attempt.started_at, end));
     let after = after.map(|length| format!(" after {length}")).unwrap_or_default();

@@ -79,6 +79,14 @@ async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreE
     StoreError::Refused { sentence: why }
 }
 
+/// Runs one statement of a person's.
+pub(super) async fn execute(writer: &SqlitePool, statement: &'static str) -> Result<u64, StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let changed = sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
+    tx.commit().await?;
+    Ok(changed)
+}
+
 /// Jobs, newest first.
 pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
     // Built, and not one statement with optional conditions, so that a slug finds its index.
