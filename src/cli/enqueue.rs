@@ -85,11 +85,12 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
         max_runs: args.max_runs,
     };
     let opened = session.open().await?;
-    let id = opened.store.enqueue(&job).await.map_err(|error| match error {
+    let id = match opened.store.enqueue(&job).await {
+        Ok(id) => id,
         // What the schema refuses in a new job is a wrong word in it.
-        StoreError::Refused { sentence } => usage(sentence),
-        other => other.into(),
-    })?;
+        Err(StoreError::Refused { sentence }) => return Err(usage(sentence)),
+        Err(error) => return Err(error.into()),
+    };
     if args.wait {
         eprintln!("job {id}: {} for {}", job.asset, job.slug);
         return wait(&opened, id, timeout).await;

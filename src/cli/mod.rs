@@ -82,6 +82,7 @@ enum Colour {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "one value in the whole process, and clap cannot flatten a box")]
 enum Verb {
     Serve(serve::Args),
     Drain(drain::Args),

@@ -78,10 +78,9 @@ fn now() -> Timestamp {
 }
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
-    match result.expect_err("must be refused") {
-        StoreError::Refused { sentence } => sentence,
-        other => panic!("{other:?}"),
-    }
+    let error = result.expect_err("must be refused");
+    let StoreError::Refused { sentence } = error else { panic!("{error:?}") };
+    sentence
 }
 
 #[tokio::test]
