@@ -85,7 +85,7 @@ enum Verb {
     Serve(serve::Args),
     Drain(drain::Args),
     #[command(flatten)]
-    Desk(DeskVerb),
+    Desk(Box<DeskVerb>),
 }
 
 /// The verbs that ask or tell, and end.
@@ -160,7 +160,7 @@ async fn verb(cli: Cli) -> anyhow::Result<Said> {
         }
         Verb::Desk(verb) => {
             start_log(&session, &logs::quiet());
-            desk(&session, verb).await
+            desk(&session, *verb).await
         }
     }
 }

@@ -80,7 +80,13 @@ fn now() -> Timestamp {
 fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     match result.expect_err("must be refused") {
         StoreError::Refused { sentence } => sentence,
-        other => panic!("{other:?}"),
+        other @ (StoreError::Busy(_)
+        | StoreError::NoSuchJob { .. }
+        | StoreError::Full
+        | StoreError::Corrupt(_)
+        | StoreError::Schema { .. }
+        | StoreError::File { .. }
+        | StoreError::Other(_)) => panic!("{other:?}"),
     }
 }
 
