@@ -58,16 +58,16 @@ Exit codes: 0 done, 1 failed, 2 usage."
 )]
 struct Cli {
     /// The configuration [default: $BACKSTOP_CONFIG, ./backstop.toml, /etc/backstop/backstop.toml, or none]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Set one key of the configuration; wins over the file and the environment
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print JSON instead of text, where data is printed
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
     /// When to use colours; NO_COLOR is respected
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "WHEN", default_value = "auto")]
     color: Colour,
     #[command(subcommand)]
     verb: Verb,
@@ -88,7 +88,7 @@ enum Verb {
     Drain(drain::Args),
     Demo(demo::Args),
     #[command(flatten)]
-    Desk(DeskVerb),
+    Desk(Box<DeskVerb>),
 }
 
 /// The verbs that ask or tell, and end.
@@ -169,7 +169,7 @@ async fn verb(cli: Cli) -> anyhow::Result<Said> {
         }
         Verb::Desk(verb) => {
             start_log(&session, &logs::quiet());
-            desk(&session, verb).await
+            desk(&session, *verb).await
         }
     }
 }

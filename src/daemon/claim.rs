@@ -14,7 +14,7 @@ use crate::domain::time::{after, between};
 use crate::store::{Claim, ClaimRequest, LeaseToken, StoreError, Wanted};
 
 use super::DaemonError;
-use super::book::{AssetPage, Book};
+use super::book::{AssetPage, Book, ProviderPage};
 use super::run::{Run, Task};
 use super::shared::Shared;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
                 if claimed > 0 {
                     continue;
                 }
-                if until == Until::Drained && shared.in_flight() == 0 {
+                if until == Until::Drained && shared.is_idle() {
                     return Ok(());
                 }
                 wait(&shared, next_look(&shared).await).await;
@@ -97,91 +97,93 @@ pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
         shared.board.refresh(shared.store.provider_health().await?);
     }
     let book = shared.book();
-    let now = shared.now();
-    let mut room = Room::measure(shared, &book);
-    if room.wanted.is_empty() {
-        return Ok(0);
-    }
-    let request = ClaimRequest {
-        now,
-        lease_until: after(now, book.queue.lease),
-        token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
-        owner: shared.worker.owner().to_owned(),
-        limit: room.left.min(MAX_CLAIM),
-        wanted: std::mem::take(&mut room.wanted),
-    };
-    let claims = shared.store.claim_due(&request).await?;
-    let claimed = claims.len();
-    for claim in claims {
-        start(shared, &book, claim, &mut room);
+    let left = book.queue.concurrency.saturating_sub(shared.in_flight()).min(MAX_CLAIM);
+    let mut claimed = 0;
+    for mut room in Room::measure(shared, &book, left) {
+        if room.wanted.is_empty() {
+            continue;
+        }
+        let now = shared.now();
+        let request = ClaimRequest {
+            now,
+            lease_until: after(now, book.queue.lease),
+            token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
+            owner: shared.worker.owner().to_owned(),
+            limit: room.limit,
+            wanted: std::mem::take(&mut room.wanted),
+        };
+        let claims = shared.store.claim_due(&request).await?;
+        claimed += claims.len();
+        for claim in claims {
+            start(shared, &book, claim, &mut room);
+        }
     }
     Ok(claimed)
 }
 
 fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) {
-    let reserved = room.reserve(&claim.job.asset);
     let Some(page) = book.assets.get(&claim.job.asset).map(Arc::clone) else {
         tracing::error!(job.id = claim.job.id.0, "claimed a job of an asset nobody asked for");
         return;
     };
-    let hold = shared.hold(claim.job.id, claim.job.asset.clone(), claim.token.clone());
+    let reserved = room.reserve(&claim.job.asset);
+    let hold = shared.hold(&claim, room.instant);
     let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
     shared.tracker.spawn(Run::drive(task));
 }
 
-/// How much may be claimed, and the permits that are reserved for it.
+/// How much may be claimed of some assets, and the permits that are reserved for it.
 struct Room {
-    left: u32,
+    /// Whether their first call waits for nothing: then the queue's concurrency does not bound them.
+    instant: bool,
+    limit: u32,
     wanted: Vec<Wanted>,
     permits: HashMap<AssetName, (ProviderName, OwnedSemaphorePermit)>,
 }
 
 impl Room {
-    fn measure(shared: &Shared, book: &Book) -> Self {
-        let left = book.queue.concurrency.saturating_sub(shared.in_flight());
-        let mut room = Self { left, wanted: Vec::new(), permits: HashMap::new() };
-        if left == 0 {
-            return room;
-        }
-        for (name, page) in &book.assets {
-            if !page.is_open(shared.now()) {
-                continue;
-            }
-            let most = room.most(shared, book, page);
-            if most > 0 {
-                room.wanted.push(Wanted { asset: name.clone(), chain: page.asset.chain.clone(), most });
-            }
+    fn new(instant: bool, limit: u32) -> Self {
+        Self { instant, limit, wanted: Vec::new(), permits: HashMap::new() }
+    }
+
+    /// Two rooms: one for assets whose first call waits for something, one for the others.
+    fn measure(shared: &Shared, book: &Book, left: u32) -> [Self; 2] {
+        let (mut waiting, mut instant) = (Self::new(false, left), Self::new(true, MAX_CLAIM));
+        for page in book.assets.values().filter(|page| page.is_open(shared.now())) {
+            let first = first_called(shared, book, page).and_then(|name| book.providers.get(&name));
+            let room =
+                if first.is_some_and(|page| page.provider.instant) { &mut instant } else { &mut waiting };
+            room.want(shared, page, first);
         }
         // When the queue is full, each asset is first in its turn.
         let turn = usize::try_from(shared.progress.borrow().passes).unwrap_or(0);
-        if !room.wanted.is_empty() {
-            let first = turn % room.wanted.len();
-            room.wanted.rotate_left(first);
+        for room in [&mut waiting, &mut instant] {
+            if !room.wanted.is_empty() {
+                let first = turn % room.wanted.len();
+                room.wanted.rotate_left(first);
+            }
         }
-        room
+        [waiting, instant]
     }
 
-    /// How many jobs of an asset may start: bounded by the queue, by the asset, and by the provider that will
-    /// be called first, so that jobs of a slow one do not take the places of others.
-    fn most(&mut self, shared: &Shared, book: &Book, page: &AssetPage) -> u32 {
-        let name = &page.asset.name;
-        let own =
-            page.asset.concurrency.map_or(self.left, |most| most.saturating_sub(shared.in_flight_of(name)));
-        let most = own.min(self.left).min(MAX_CLAIM);
-        let Some(first) = first_called(shared, book, page) else { return most };
-        let Some(provider) = book.providers.get(&first) else { return most };
-        let free = u32::try_from(provider.permits.available_permits()).unwrap_or(u32::MAX);
-        let most = most.min(free);
-        if most == 0 {
-            return 0;
-        }
-        match Arc::clone(&provider.permits).try_acquire_many_owned(most) {
-            Ok(permits) => {
-                self.permits.insert(name.clone(), (first, permits));
-                most
+    /// Wants as many jobs of an asset as may start: bounded by the room, by the asset, and by the provider
+    /// that will be called first, so that jobs of a slow one do not take the places of others.
+    fn want(&mut self, shared: &Shared, page: &AssetPage, first: Option<&ProviderPage>) {
+        let asset = &page.asset.name;
+        let own = page.asset.concurrency.map(|most| most.saturating_sub(shared.in_flight_of(asset)));
+        let mut most = own.unwrap_or(u32::MAX).min(self.limit);
+        if let Some(first) = first {
+            most = most.min(u32::try_from(first.permits.available_permits()).unwrap_or(u32::MAX));
+            match Arc::clone(&first.permits).try_acquire_many_owned(most) {
+                Ok(permits) => {
+                    self.permits.insert(asset.clone(), (first.provider.name.clone(), permits));
+                }
+                // Somebody was quicker; the next pass sees what is left.
+                Err(_) => most = 0,
             }
-            // Somebody was quicker; the next pass sees what is left.
-            Err(_) => 0,
+        }
+        if most > 0 {
+            self.wanted.push(Wanted { asset: asset.clone(), chain: page.asset.chain.clone(), most });
         }
     }
 

@@ -35,6 +35,7 @@ fn provider(protocol: &str, base_url: &str) -> Provider {
         key: Key::Present,
         retired: None,
         timeout: facts.timeout,
+        instant: false,
         retries: 1,
         concurrency: 4,
         trip_after: 3,

@@ -240,7 +240,11 @@ pub(super) async fn undelivered(
 /// Cancels a job. One that is cancelled already stays as it is.
 pub(super) async fn cancel(writer: &SqlitePool, job: JobId) -> Result<(), StoreError> {
     let mut tx = writer.begin_with(WRITE).await?;
-    if status(&mut tx, job).await? != JobStatus::Cancelled {
+    let status = status(&mut tx, job).await?;
+    if status == JobStatus::Done {
+        return refuse(format!("job {job} is done; there is nothing to cancel"));
+    }
+    if status != JobStatus::Cancelled {
         sqlx::query("UPDATE jobs SET status = 'cancelled' WHERE id = $1")
             .bind(job.0)
             .execute(&mut *tx)

@@ -78,9 +78,16 @@ fn now() -> Timestamp {
 }
 
 fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
-    let error = result.expect_err("must be refused");
-    let StoreError::Refused { sentence } = error else { panic!("{error:?}") };
-    sentence
+    match result.expect_err("must be refused") {
+        StoreError::Refused { sentence } => sentence,
+        other @ (StoreError::Busy(_)
+        | StoreError::NoSuchJob { .. }
+        | StoreError::Full
+        | StoreError::Corrupt(_)
+        | StoreError::Schema { .. }
+        | StoreError::File { .. }
+        | StoreError::Other(_)) => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]
