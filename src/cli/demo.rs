@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::json;
@@ -56,7 +57,7 @@ pub(super) struct Args {
     dir: PathBuf,
 }
 
-pub(super) async fn run(session: Session, args: Args) -> anyhow::Result<Said> {
+pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> {
     let folder = session.sources.working_directory.join(&args.dir);
     prepare(&folder)?;
     // No environment: the demo makes no call that a key of this machine would pay for.
@@ -65,8 +66,8 @@ pub(super) async fn run(session: Session, args: Args) -> anyhow::Result<Said> {
         working_directory: folder.clone(),
         ..Sources::default()
     };
-    let session = Session { sources, ..session };
-    let opened = session.open().await?;
+    let inside = Session::new(sources, Arc::clone(&session.clock));
+    let opened = inside.open().await?;
     for statement in STATEMENTS {
         opened.store.execute(statement).await?;
     }
@@ -86,7 +87,7 @@ pub(super) async fn run(session: Session, args: Args) -> anyhow::Result<Said> {
         tell(&mut text, &opened, story)?;
     }
     text.push_str(&try_next(&args.dir, &stories));
-    opened.store.close().await;
+    inside.close().await;
     Ok(Said::fine(text, json!({ "folder": folder, "jobs": stories })))
 }
 

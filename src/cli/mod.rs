@@ -82,7 +82,6 @@ enum Colour {
 }
 
 #[derive(Debug, Subcommand)]
-#[allow(clippy::large_enum_variant, reason = "one value in the whole process, and clap cannot flatten a box")]
 enum Verb {
     Serve(serve::Args),
     Drain(drain::Args),
@@ -146,7 +145,7 @@ async fn run(cli: Cli) -> ExitCode {
 
 async fn verb(cli: Cli) -> anyhow::Result<Said> {
     let overrides = cli.set.iter().map(|pair| assignment(pair)).collect::<anyhow::Result<Vec<_>>>()?;
-    let session = Session { sources: clock::sources(cli.config, overrides)?, clock: clock::system() };
+    let session = Session::new(clock::sources(cli.config, overrides)?, clock::system());
     match cli.verb {
         Verb::Serve(_) => {
             start_log(&session, &session.config()?.log);
@@ -165,11 +164,13 @@ async fn verb(cli: Cli) -> anyhow::Result<Said> {
             // What the daemon warns of is what the demo shows.
             let errors = LogSettings { filter: "error".to_owned(), ..logs::quiet() };
             start_log(&session, &errors);
-            demo::run(session, args).await
+            demo::run(&session, &args).await
         }
         Verb::Desk(verb) => {
             start_log(&session, &logs::quiet());
-            desk(&session, *verb).await
+            let said = desk(&session, *verb).await;
+            session.close().await;
+            said
         }
     }
 }

@@ -140,7 +140,9 @@ fn measures(metadata: Option<&Value>) -> String {
 
 fn tell_run(text: &mut String, run: &RunRow) {
     let outcome = match (&run.outcome, &run.finished_at) {
-        (Some(outcome), Some(end)) => format!("{outcome} after {}", length(&run.started_at, end)),
+        (Some(outcome), Some(end)) => {
+            format!("{} ({})", spoken_outcome(outcome), length(&run.started_at, end))
+        }
         (Some(_) | None, _) => "under way".to_owned(),
     };
     let wish = run.wish.as_ref().map(|wish| format!(", override {}", printable(wish))).unwrap_or_default();
@@ -156,6 +158,17 @@ fn tell_run(text: &mut String, run: &RunRow) {
     let told = run.attempts.iter().any(|attempt| attempt.error.is_some());
     if let Some(error) = run.error.as_ref().filter(|_| !told) {
         writeln!(text, "     {}", preview(error, 400)).unwrap_or_default();
+    }
+}
+
+/// How a run ended, as people say it.
+fn spoken_outcome(outcome: &str) -> &str {
+    match outcome {
+        "exhausted" => "nobody delivered",
+        "later" => "nobody delivered, comes back later",
+        "released" => "handed back by a daemon that stopped",
+        "lost" => "its daemon was lost",
+        other => other,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The verbs, as people meet them: the real binary, a real database, and the sentences they print.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use insta::assert_snapshot;
 use regex::Regex;
@@ -308,6 +308,52 @@ fn who_waits_without_a_daemon_is_told_so() {
     assert_eq!(ran.code, Some(1));
     assert!(ran.err.contains("is a daemon running? start one with backstop serve"), "{}", ran.err);
     assert!(ran.err.contains("job 1 is still pending after 6 seconds"), "{}", ran.err);
+}
+
+#[test]
+fn who_waits_gets_the_story_of_the_delivery() {
+    let desk = Desk::empty();
+    desk.says(&["migrate"]);
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .arg("serve")
+        .current_dir(desk.folder.path())
+        .env_clear()
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the daemon starts");
+    let made = desk.run(&["enqueue", "hero-image", "bees", "--wait", "--timeout", "60s"]);
+    let asked = desk.run(&["enqueue", "video-clip", "bees", "--wait", "--timeout", "60s"]);
+    daemon.kill().expect("it was running");
+    daemon.wait().expect("it ends");
+    assert_eq!((made.code, made.err.as_str()), (Some(0), "job 1: hero-image for bees\n"), "{}", made.out);
+    assert!(made.out.starts_with("Hero image ready (via fallback: Title card)\n"), "{}", made.out);
+    assert_eq!(asked.code, Some(1), "a job that needs a person is no delivery");
+    assert!(asked.out.starts_with("Video clip needs a person\n"), "{}", asked.out);
+}
+
+#[test]
+fn a_verb_leaves_nothing_beside_the_database() {
+    let desk = Desk::new();
+    desk.says(&["jobs"]);
+    desk.says(&["retry", "1"]);
+    assert!(!desk.path("queue.db-wal").exists());
+}
+
+#[test]
+fn the_demo_does_not_use_this_machines_keys() {
+    let desk = Desk::empty();
+    let output = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .args(["--json", "demo"])
+        .current_dir(desk.folder.path())
+        .env_clear()
+        .env("GEMINI_API_KEY", "sk-not-for-demos")
+        .env("BACKSTOP_QUEUE__DATABASE", "sqlite:elsewhere.db")
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(told["jobs"][0]["history"][0]["attempts"][0]["status"], "skipped");
+    assert!(desk.path("backstop-demo/backstop.db").exists());
 }
 
 #[test]
