@@ -33,3 +33,8 @@ pub(super) fn install(settings: &LogSettings, journal: bool) {
 pub(super) fn quiet() -> LogSettings {
     LogSettings { filter: "warn".to_owned(), format: LogFormat::Text }
 }
+
+/// The log of a verb that shows by itself what the daemon would warn of.
+pub(super) fn silent() -> LogSettings {
+    LogSettings { filter: "error".to_owned(), format: LogFormat::Text }
+}

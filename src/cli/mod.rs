@@ -155,15 +155,14 @@ async fn verb(cli: Cli) -> anyhow::Result<Said> {
         Verb::Drain(_) => {
             let config = session.config()?;
             let show = stderr().is_terminal();
-            // A bar and a log would write over each other.
-            start_log(&session, &if show { logs::quiet() } else { config.log.clone() });
+            // A bar and a log would write over each other, and the bar counts what the log warns of.
+            start_log(&session, &if show { logs::silent() } else { config.log.clone() });
             let done = drain::verb(config, Arc::clone(&session.clock), show).await?;
             Ok(Said::fine(drain::sentence(done), drain::json(done)))
         }
         Verb::Demo(args) => {
             // What the daemon warns of is what the demo shows.
-            let errors = LogSettings { filter: "error".to_owned(), ..logs::quiet() };
-            start_log(&session, &errors);
+            start_log(&session, &logs::silent());
             demo::run(&session, &args).await
         }
         Verb::Desk(verb) => {
