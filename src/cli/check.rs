@@ -1,4 +1,4 @@
-//! `check`: is the configuration good, and what does it come to?
+//! `check`: says whether the configuration is good, and what it comes to.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
