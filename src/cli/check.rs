@@ -1,4 +1,4 @@
-//! `check`: says whether the configuration is good, and what it comes to.
+//! `check`: whether the configuration is good, and what its chains come to.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -75,7 +75,7 @@ fn chain(text: &mut String, plan: &Plan) {
             Decision::Call(_) => paint(GOOD, "ready"),
             Decision::Skip(_) => paint(FAINT, decision(link).1),
         };
-        writeln!(text, "  {}. {:<widest$}  {says}", at + 1, link.provider).unwrap_or_default();
+        writeln!(text, "  {}. {:<widest$}  {says}", at + 1, link.provider.as_str()).unwrap_or_default();
     }
     if plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_))) {
         writeln!(text, "  nobody can be called: every job is handed to a person").unwrap_or_default();

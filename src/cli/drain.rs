@@ -60,11 +60,15 @@ pub fn sentence(done: Progress) -> String {
     };
     let later = done.runs.saturating_sub(done.delivered).saturating_sub(done.manual);
     let mut parts = vec![format!("{} delivered", done.delivered)];
-    if done.manual > 0 {
-        parts.push(format!("{} need a person", done.manual));
+    match done.manual {
+        0 => {}
+        1 => parts.push("1 needs a person".to_owned()),
+        more => parts.push(format!("{more} need a person")),
     }
-    if later > 0 {
-        parts.push(format!("{later} come back later"));
+    match later {
+        0 => {}
+        1 => parts.push("1 comes back later".to_owned()),
+        more => parts.push(format!("{more} come back later")),
     }
     format!("{runs}: {}.", parts.join(", "))
 }

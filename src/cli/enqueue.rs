@@ -13,7 +13,7 @@ use super::wire::Opened;
 use super::{show, typed};
 use crate::domain::job::JobId;
 use crate::domain::time::{after, between, from_text, spoken, to_text};
-use crate::store::{JobRow, JobStory, NewJob, Store};
+use crate::store::{JobRow, JobStory, NewJob, Store, StoreError};
 
 /// How often a job is looked at while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -85,7 +85,12 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
         max_runs: args.max_runs,
     };
     let opened = session.open().await?;
-    let id = opened.store.enqueue(&job).await?;
+    let id = match opened.store.enqueue(&job).await {
+        Ok(id) => id,
+        // What the schema refuses in a new job is a wrong word in it.
+        Err(StoreError::Refused { sentence }) => return Err(usage(sentence)),
+        Err(error) => return Err(error.into()),
+    };
     if args.wait {
         eprintln!("job {id}: {} for {}", job.asset, job.slug);
         return wait(&opened, id, timeout).await;

@@ -3,6 +3,7 @@
 mod cancel;
 mod check;
 mod clock;
+mod demo;
 pub mod drain;
 mod enqueue;
 mod health;
@@ -57,16 +58,16 @@ Exit codes: 0 done, 1 failed, 2 usage."
 )]
 struct Cli {
     /// The configuration [default: $BACKSTOP_CONFIG, ./backstop.toml, /etc/backstop/backstop.toml, or none]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "FILE")]
     config: Option<PathBuf>,
     /// Set one key of the configuration; wins over the file and the environment
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Print JSON instead of text, where data is printed
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     json: bool,
     /// When to use colours; NO_COLOR is respected
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "WHEN", default_value = "auto")]
     color: Colour,
     #[command(subcommand)]
     verb: Verb,
@@ -84,6 +85,7 @@ enum Colour {
 enum Verb {
     Serve(serve::Args),
     Drain(drain::Args),
+    Demo(demo::Args),
     #[command(flatten)]
     Desk(Box<DeskVerb>),
 }
@@ -143,7 +145,7 @@ async fn run(cli: Cli) -> ExitCode {
 
 async fn verb(cli: Cli) -> anyhow::Result<Said> {
     let overrides = cli.set.iter().map(|pair| assignment(pair)).collect::<anyhow::Result<Vec<_>>>()?;
-    let session = Session { sources: clock::sources(cli.config, overrides)?, clock: clock::system() };
+    let session = Session::new(clock::sources(cli.config, overrides)?, clock::system());
     match cli.verb {
         Verb::Serve(_) => {
             start_log(&session, &session.config()?.log);
@@ -158,9 +160,17 @@ async fn verb(cli: Cli) -> anyhow::Result<Said> {
             let done = drain::verb(config, Arc::clone(&session.clock), show).await?;
             Ok(Said::fine(drain::sentence(done), drain::json(done)))
         }
+        Verb::Demo(args) => {
+            // What the daemon warns of is what the demo shows.
+            let errors = LogSettings { filter: "error".to_owned(), ..logs::quiet() };
+            start_log(&session, &errors);
+            demo::run(&session, &args).await
+        }
         Verb::Desk(verb) => {
             start_log(&session, &logs::quiet());
-            desk(&session, *verb).await
+            let said = desk(&session, *verb).await;
+            session.close().await;
+            said
         }
     }
 }

@@ -86,7 +86,7 @@ async fn by_body(opened: &Opened, job: &JobRow, body: Body) -> anyhow::Result<Pr
         anyhow::bail!("this configuration knows no asset {}; provide its address with --url", job.asset);
     };
     if asset.medium != Medium::Text && matches!(body, Body::Text(_)) {
-        return Err(usage(format!("{} is {}, not text; use --file or --url", asset.name, asset.medium)));
+        return Err(usage(format!("{} is no text ({}); use --file or --url", asset.name, asset.medium)));
     }
     let checker = Checker::new(asset.medium, &asset.accept).map_err(anyhow::Error::msg)?;
     let checked = checker.check(body).await.map_err(|failure| {

@@ -140,7 +140,9 @@ fn measures(metadata: Option<&Value>) -> String {
 
 fn tell_run(text: &mut String, run: &RunRow) {
     let outcome = match (&run.outcome, &run.finished_at) {
-        (Some(outcome), Some(end)) => format!("{outcome} after {}", length(&run.started_at, end)),
+        (Some(outcome), Some(end)) => {
+            format!("{} ({})", spoken_outcome(outcome), length(&run.started_at, end))
+        }
         (Some(_) | None, _) => "under way".to_owned(),
     };
     let wish = run.wish.as_ref().map(|wish| format!(", override {}", printable(wish))).unwrap_or_default();
@@ -159,8 +161,19 @@ fn tell_run(text: &mut String, run: &RunRow) {
     }
 }
 
+/// How a run ended, as people say it.
+fn spoken_outcome(outcome: &str) -> &str {
+    match outcome {
+        "exhausted" => "nobody delivered",
+        "later" => "nobody delivered, comes back later",
+        "released" => "handed back by a daemon that stopped",
+        "lost" => "its daemon was lost",
+        other => other,
+    }
+}
+
 /// `failed (transient: HTTP 503) after 2.1 s`.
-fn verdict(attempt: &AttemptRow) -> String {
+pub(super) fn verdict(attempt: &AttemptRow) -> String {
     let error = attempt.error.as_deref().map(|error| preview(error, 400)).unwrap_or_default();
     let after = attempt.finished_at.as_deref().map(|end| length(&attempt.started_at, end));
     let after = after.map(|length| format!(" after {length}")).unwrap_or_default();

@@ -44,7 +44,7 @@ pub(super) fn wish(config: &Config, asset: &Asset, typed: &str) -> anyhow::Resul
     let provider = provider(config, typed)?;
     if provider.medium != asset.medium {
         return Err(usage(format!(
-            "{} makes {}, and {} is {}; name a provider of that medium",
+            "{} makes {} and cannot make {} ({}); name a provider of that medium",
             provider.name, provider.medium, asset.name, asset.medium
         )));
     }

@@ -79,6 +79,14 @@ async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreE
     StoreError::Refused { sentence: why }
 }
 
+/// Runs one statement of a person's.
+pub(super) async fn execute(writer: &SqlitePool, statement: &'static str) -> Result<u64, StoreError> {
+    let mut tx = writer.begin_with(WRITE).await?;
+    let changed = sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
+    tx.commit().await?;
+    Ok(changed)
+}
+
 /// Jobs, newest first.
 pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
     // Built, and not one statement with optional conditions, so that a slug finds its index.
@@ -232,7 +240,11 @@ pub(super) async fn undelivered(
 /// Cancels a job. One that is cancelled already stays as it is.
 pub(super) async fn cancel(writer: &SqlitePool, job: JobId) -> Result<(), StoreError> {
     let mut tx = writer.begin_with(WRITE).await?;
-    if status(&mut tx, job).await? != JobStatus::Cancelled {
+    let status = status(&mut tx, job).await?;
+    if status == JobStatus::Done {
+        return refuse(format!("job {job} is done; there is nothing to cancel"));
+    }
+    if status != JobStatus::Cancelled {
         sqlx::query("UPDATE jobs SET status = 'cancelled' WHERE id = $1")
             .bind(job.0)
             .execute(&mut *tx)

@@ -51,6 +51,14 @@ impl SqliteStore {
         Ok((Self { pools, watch }, migrated))
     }
 
+    /// Runs one statement of a person's, as the `sqlite3` shell would, and says how many rows it changed.
+    ///
+    /// # Errors
+    /// When the schema refuses it, or the database fails.
+    pub async fn execute(&self, statement: &'static str) -> Result<u64, StoreError> {
+        desk::execute(&self.pools.writer, statement).await
+    }
+
     /// Closes every connection; the last one folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.watch.close().await;
