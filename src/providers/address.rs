@@ -118,13 +118,13 @@ fn within(ip: IpAddr, reach: Reach) -> bool {
     }
 }
 
-/// A host whose very spelling says that it is this machine or its network: a private number, or a name that
-/// public DNS does not know.
+/// A configured host whose very spelling says that it is this machine or its network: a private number, or a
+/// name that public DNS does not know. An operator may have put a server on a link-local number, too.
 fn is_local(url: &Url) -> bool {
-    const LOCAL_ENDINGS: [&str; 5] = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+    const LOCAL_ENDINGS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc"];
     match url.host() {
-        Some(Host::Ipv4(ip)) => is_on_site(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => is_on_site(IpAddr::V6(ip)),
+        Some(Host::Ipv4(ip)) => is_on_site(IpAddr::V4(ip)) || ip.is_link_local(),
+        Some(Host::Ipv6(ip)) => is_on_site(IpAddr::V6(ip)) || ip.is_unicast_link_local(),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.');
             !name.contains('.') || LOCAL_ENDINGS.iter().any(|ending| name.ends_with(ending))
@@ -133,11 +133,16 @@ fn is_local(url: &Url) -> bool {
     }
 }
 
-/// This machine, or a network of the operator's own. Not link-local: nobody serves models there, and clouds
-/// serve credentials.
+/// This machine, or a network of the operator's own, overlays such as Tailscale's 100.64.0.0/10 included. Not
+/// link-local: hardly anybody serves files there, and clouds serve credentials; one does so in the overlays'
+/// range.
 fn is_on_site(ip: IpAddr) -> bool {
     match plain(ip) {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let overlay = a == 100 && (64..128).contains(&b) && ip != Ipv4Addr::new(100, 100, 100, 200);
+            ip.is_loopback() || ip.is_private() || overlay
+        }
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
     }
 }
@@ -258,14 +263,22 @@ mod tests {
 
     #[test]
     fn a_local_provider_may_name_its_neighbours_but_no_cloud_credentials() {
-        for url in
-            ["http://127.0.0.1:9000/x", "http://192.168.1.7/x", "http://[::1]/x", "https://cdn.example.org/"]
-        {
+        for url in [
+            "http://127.0.0.1:9000/x",
+            "http://192.168.1.7/x",
+            "http://[::1]/x",
+            "http://100.64.0.9/",
+            "https://cdn.example.org/",
+        ] {
             assert!(allowed(url, Reach::Local), "{url}");
         }
-        for url in
-            ["http://169.254.169.254/x", "http://[fe80::1]/x", "http://0.0.0.0/x", "file:///etc/passwd"]
-        {
+        for url in [
+            "http://169.254.169.254/x",
+            "http://[fe80::1]/x",
+            "http://100.100.100.200/",
+            "http://0.0.0.0/x",
+            "file:///etc/passwd",
+        ] {
             assert!(!allowed(url, Reach::Local), "{url}");
         }
     }
@@ -290,7 +303,9 @@ mod tests {
         check("http://localhost:11434", Some(Reach::Local));
         check("http://ollama:11434", Some(Reach::Local));
         check("http://gpu.lan/v1", Some(Reach::Local));
-        check("https://169.254.169.254/", Some(Reach::Public));
+        check("http://169.254.1.7/", Some(Reach::Local));
+        check("http://100.64.0.9/", Some(Reach::Local));
+        check("https://168.63.129.16/", Some(Reach::Public));
         for bad in
             ["http://api.openai.com/v1", "ftp://x", "not an address", "https://me:secret@api.openai.com"]
         {

@@ -151,6 +151,7 @@ mod tests {
             if let Some(medium) = facts.medium {
                 assert_eq!(entry.medium, medium, "{}", entry.name);
             }
+            assert!(entry.model.is_some() || !facts.needs_model, "{}: no model", entry.name);
             assert_eq!(entry.base_url.is_none(), facts.local, "{}: an address, or a local maker", entry.name);
             for option in entry.options.keys() {
                 assert!(facts.options.contains(option), "{}: {option} is no option", entry.name);

@@ -93,6 +93,9 @@ impl Driver {
             }
         })?;
         let status = response.status();
+        if status.is_redirection() {
+            return Err(Miss::Unfit("it redirects to nothing that can be fetched".to_owned()));
+        }
         if !status.is_success() {
             let why = format!("its address answered {}", status.as_u16());
             return Err(if is_passing(status) { Miss::NotYet(why) } else { Miss::Gone(why) });

@@ -75,7 +75,7 @@ enum Way {
     /// Within this process.
     Local(Maker),
     /// Over HTTP.
-    Vendor(Arc<Driver>, Vendor),
+    Vendor(Arc<Driver>, Box<Vendor>),
     /// Not yet: the catalog knows its protocol, this build does not speak it.
     Unsupported,
 }
@@ -126,7 +126,10 @@ fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> 
         return Ok(Way::Local(maker));
     }
     match protocol::named(&provider.protocol) {
-        Some(protocol) => Ok(Way::Vendor(Arc::clone(driver), Vendor::new(provider, protocol, key)?)),
+        Some(protocol) => {
+            let vendor = Vendor::new(provider, protocol, key)?;
+            Ok(Way::Vendor(Arc::clone(driver), Box::new(vendor)))
+        }
         None => Ok(Way::Unsupported),
     }
 }

@@ -118,10 +118,7 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
     if recording.provider.free {
         provider.repeat = Repeat::Free;
     }
-    let body = match &recording.body {
-        Value::String(text) => text.clone(),
-        json => json.to_string(),
-    };
+    let body = recording.body.as_str().map_or_else(|| recording.body.to_string(), str::to_owned);
     let headers = recording.headers.clone().into_iter().collect();
     let reply = HttpReply { status: recording.status, headers, body: body.into() };
     let (ask, clock) = (ask(), clock());
