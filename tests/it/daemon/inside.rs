@@ -1,0 +1,1 @@
+//! The daemon from within, with a vendor, a vault and a database that misbehave on demand.
