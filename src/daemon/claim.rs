@@ -1,6 +1,6 @@
 //! The claim loop: takes what is due, as much as there is room for, and starts a run for each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
         if shared.stop.soon.is_cancelled() {
             return Ok(());
         }
+        // Looked at before the pass: a job that ends during it may make room for one that the pass left.
+        let was_idle = shared.in_flight() == 0;
         match run_due(&shared).await {
             Ok(claimed) => {
                 failures = 0;
@@ -53,7 +55,7 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
                 if claimed > 0 {
                     continue;
                 }
-                if until == Until::Drained && shared.in_flight() == 0 {
+                if until == Until::Drained && was_idle {
                     return Ok(());
                 }
                 wait(&shared, next_look(&shared).await).await;
@@ -109,6 +111,7 @@ pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
         owner: shared.worker.owner().to_owned(),
         limit: room.left.min(MAX_CLAIM),
         wanted: std::mem::take(&mut room.wanted),
+        free: room.free(),
     };
     let claims = shared.store.claim_due(&request).await?;
     let claimed = claims.len();
@@ -133,13 +136,16 @@ fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) 
 struct Room {
     left: u32,
     wanted: Vec<Wanted>,
-    permits: HashMap<AssetName, (ProviderName, OwnedSemaphorePermit)>,
+    /// Every free call of the providers that will be called first. Assets may share one: whoever comes first
+    /// by priority and age has it.
+    permits: HashMap<ProviderName, OwnedSemaphorePermit>,
+    first: HashMap<AssetName, ProviderName>,
 }
 
 impl Room {
     fn measure(shared: &Shared, book: &Book) -> Self {
         let left = book.queue.concurrency.saturating_sub(shared.in_flight());
-        let mut room = Self { left, wanted: Vec::new(), permits: HashMap::new() };
+        let mut room = Self { left, wanted: Vec::new(), permits: HashMap::new(), first: HashMap::new() };
         if left == 0 {
             return room;
         }
@@ -147,48 +153,57 @@ impl Room {
             if !page.is_open(shared.now()) {
                 continue;
             }
-            let most = room.most(shared, book, page);
+            let shares = first_called(shared, book, page);
+            let most = room.most(shared, book, page, shares.as_ref());
             if most > 0 {
-                room.wanted.push(Wanted { asset: name.clone(), chain: page.asset.chain.clone(), most });
+                if let Some(provider) = &shares {
+                    room.first.insert(name.clone(), provider.clone());
+                }
+                room.wanted.push(Wanted {
+                    asset: name.clone(),
+                    chain: page.asset.chain.clone(),
+                    most,
+                    shares,
+                });
             }
-        }
-        // When the queue is full, each asset is first in its turn.
-        let turn = usize::try_from(shared.progress.borrow().passes).unwrap_or(0);
-        if !room.wanted.is_empty() {
-            let first = turn % room.wanted.len();
-            room.wanted.rotate_left(first);
         }
         room
     }
 
     /// How many jobs of an asset may start: bounded by the queue, by the asset, and by the provider that will
     /// be called first, so that jobs of a slow one do not take the places of others.
-    fn most(&mut self, shared: &Shared, book: &Book, page: &AssetPage) -> u32 {
-        let name = &page.asset.name;
-        let own =
-            page.asset.concurrency.map_or(self.left, |most| most.saturating_sub(shared.in_flight_of(name)));
+    fn most(&mut self, shared: &Shared, book: &Book, page: &AssetPage, first: Option<&ProviderName>) -> u32 {
+        let running = shared.in_flight_of(&page.asset.name);
+        let own = page.asset.concurrency.map_or(self.left, |most| most.saturating_sub(running));
         let most = own.min(self.left).min(MAX_CLAIM);
-        let Some(first) = first_called(shared, book, page) else { return most };
-        let Some(provider) = book.providers.get(&first) else { return most };
-        let free = u32::try_from(provider.permits.available_permits()).unwrap_or(u32::MAX);
-        let most = most.min(free);
-        if most == 0 {
-            return 0;
+        first.map_or(most, |first| most.min(self.permits_of(book, first)))
+    }
+
+    /// How many calls of a provider are free; they are reserved until the end of the pass.
+    fn permits_of(&mut self, book: &Book, name: &ProviderName) -> u32 {
+        if let Some(reserved) = self.permits.get(name) {
+            return count(reserved);
         }
-        match Arc::clone(&provider.permits).try_acquire_many_owned(most) {
-            Ok(permits) => {
-                self.permits.insert(name.clone(), (first, permits));
-                most
-            }
-            // Somebody was quicker; the next pass sees what is left.
-            Err(_) => 0,
-        }
+        let Some(provider) = book.providers.get(name) else { return u32::MAX };
+        let free = u32::try_from(provider.permits.available_permits()).unwrap_or(u32::MAX).min(self.left);
+        // Somebody may have been quicker; the next pass sees what is left.
+        let Ok(reserved) = Arc::clone(&provider.permits).try_acquire_many_owned(free) else { return 0 };
+        self.permits.insert(name.clone(), reserved);
+        free
+    }
+
+    fn free(&self) -> BTreeMap<ProviderName, u32> {
+        self.permits.iter().map(|(provider, reserved)| (provider.clone(), count(reserved))).collect()
     }
 
     fn reserve(&mut self, asset: &AssetName) -> Reserved {
-        let (provider, permits) = self.permits.get_mut(asset)?;
-        Some((provider.clone(), permits.split(1)?))
+        let provider = self.first.get(asset)?;
+        Some((provider.clone(), self.permits.get_mut(provider)?.split(1)?))
     }
+}
+
+fn count(permits: &OwnedSemaphorePermit) -> u32 {
+    u32::try_from(permits.num_permits()).unwrap_or(u32::MAX)
 }
 
 /// The provider that a job of this asset without an override would call first now.
