@@ -113,7 +113,6 @@ impl Daemon {
     }
 
     /// Replaces the configuration of a running daemon; runs under way keep the one they began with.
-    #[must_use]
     pub fn reloader(&self) -> impl Fn(Book) + Send + Sync + use<> {
         let shared = Arc::clone(&self.shared);
         move |book| shared.replace_book(book)
