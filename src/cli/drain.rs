@@ -11,6 +11,12 @@ use crate::store::Store;
 
 use super::{signals, wire};
 
+/// Work off what is due, show progress, and end; for people who have cron
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  */5 * * * *  backstop drain --config /etc/backstop/backstop.toml")]
+pub(super) struct Args {}
+
 /// Works off what is due in an open database and says what it came to.
 ///
 /// # Errors
@@ -39,6 +45,11 @@ pub async fn run(opened: &wire::Opened, stop: Stop, show: bool) -> anyhow::Resul
     Ok(ended?)
 }
 
+/// The same for programs.
+pub(super) fn json(done: Progress) -> serde_json::Value {
+    serde_json::json!({ "runs": done.runs, "delivered": done.delivered, "manual": done.manual })
+}
+
 /// One line for people.
 #[must_use]
 pub fn sentence(done: Progress) -> String {
@@ -49,11 +60,15 @@ pub fn sentence(done: Progress) -> String {
     };
     let later = done.runs.saturating_sub(done.delivered).saturating_sub(done.manual);
     let mut parts = vec![format!("{} delivered", done.delivered)];
-    if done.manual > 0 {
-        parts.push(format!("{} need a person", done.manual));
+    match done.manual {
+        0 => {}
+        1 => parts.push("1 needs a person".to_owned()),
+        more => parts.push(format!("{more} need a person")),
     }
-    if later > 0 {
-        parts.push(format!("{later} come back later"));
+    match later {
+        0 => {}
+        1 => parts.push("1 comes back later".to_owned()),
+        more => parts.push(format!("{more} come back later")),
     }
     format!("{runs}: {}.", parts.join(", "))
 }

@@ -12,6 +12,16 @@ use crate::store::Store;
 
 use super::{signals, wire};
 
+/// Run the daemon: make what is asked for, until a signal stops it
+///
+/// SIGTERM or SIGINT stops it: no new jobs, what runs is finished or handed back; a second one stops it now.
+/// SIGHUP reads the configuration again; a bad one changes nothing and says why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  backstop serve
+  backstop serve --config /etc/backstop/backstop.toml --set log.format=json")]
+pub(super) struct Args {}
+
 /// Runs the daemon until a signal stops it.
 ///
 /// # Errors

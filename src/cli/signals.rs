@@ -11,7 +11,7 @@ use crate::daemon::Stop;
 ///
 /// # Errors
 /// When the handlers cannot be set.
-pub fn listen(
+pub(super) fn listen(
     stop: Stop,
     reload: impl Fn() + Send + 'static,
 ) -> std::io::Result<tokio::task::JoinHandle<()>> {

@@ -72,6 +72,14 @@ pub fn vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
 /// # Errors
 /// With what does not compile: a provider that cannot be made, a template.
 pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
+    book_with(config, clock, vault(config)?)
+}
+
+/// As [`book`], with another vault.
+///
+/// # Errors
+/// With what does not compile.
+pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyhow::Result<Book> {
     let secrets: HashMap<_, _> = config
         .providers
         .iter()
@@ -80,7 +88,7 @@ pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
         })
         .collect();
     let providers = Providers::new(&config.providers, secrets, Arc::clone(clock))?;
-    Book::new(config, Arc::new(providers), vault(config)?).map_err(anyhow::Error::msg)
+    Book::new(config, Arc::new(providers), vault).map_err(anyhow::Error::msg)
 }
 
 /// A daemon over an open database.

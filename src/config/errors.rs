@@ -90,7 +90,7 @@ pub(super) fn advice_for(word: &str, known: &[&str], otherwise: &str) -> String 
 }
 
 /// The known word that `word` is a slip of, if it is near enough to be one.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     // Distances cost the product of the lengths; nothing that long is a slip of a key.
     if word.len() > 100 {
         return None;

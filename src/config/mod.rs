@@ -23,6 +23,7 @@ use crate::domain::asset::Asset;
 use crate::domain::provider::{Catalog, Provider};
 use crate::domain::time::Timestamp;
 
+pub(crate) use errors::nearest;
 pub use errors::{ConfigErrors, Mistake};
 pub use log::{LogFormat, LogSettings};
 pub use queue::{Database, Queue, Retention};

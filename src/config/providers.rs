@@ -119,6 +119,7 @@ impl Reading<'_> {
             retries: retries.unwrap_or(1),
             concurrency: concurrency.unwrap_or_else(|| self.concurrency(facts)),
             trip_after: trip_after.unwrap_or(3),
+            instant: facts.instant,
             on_unknown: on_unknown.unwrap_or_default(),
             repeat: facts.repeat,
             price_micros: price.or(self.entry.map(|entry| entry.price_micros)).unwrap_or(0),
@@ -263,6 +264,9 @@ impl Reading<'_> {
     }
 
     fn concurrency(&self, facts: &ProtocolFacts) -> u32 {
+        if facts.instant {
+            return MAX_CONCURRENCY;
+        }
         match (facts.local, facts.medium) {
             (false, _) => REMOTE_CONCURRENCY,
             (true, Some(_)) => self.queue_concurrency,

@@ -14,7 +14,7 @@ use crate::domain::time::{after, between};
 use crate::store::{Claim, ClaimRequest, LeaseToken, StoreError, Wanted};
 
 use super::DaemonError;
-use super::book::{AssetPage, Book};
+use super::book::{AssetPage, Book, ProviderPage};
 use super::run::{Run, Task};
 use super::shared::Shared;
 
@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
             return Ok(());
         }
         // Looked at before the pass: a job that ends during it may make room for one that the pass left.
-        let was_idle = shared.in_flight() == 0;
+        let was_idle = shared.is_idle();
         match run_due(&shared).await {
             Ok(claimed) => {
                 failures = 0;
@@ -99,96 +99,99 @@ pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
         shared.board.refresh(shared.store.provider_health().await?);
     }
     let book = shared.book();
-    let now = shared.now();
-    let mut room = Room::measure(shared, &book);
-    if room.wanted.is_empty() {
-        return Ok(0);
-    }
-    let request = ClaimRequest {
-        now,
-        lease_until: after(now, book.queue.lease),
-        token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
-        owner: shared.worker.owner().to_owned(),
-        limit: room.left.min(MAX_CLAIM),
-        wanted: std::mem::take(&mut room.wanted),
-        free: room.free(),
-    };
-    let claims = shared.store.claim_due(&request).await?;
-    let claimed = claims.len();
-    for claim in claims {
-        start(shared, &book, claim, &mut room);
+    let left = book.queue.concurrency.saturating_sub(shared.in_flight()).min(MAX_CLAIM);
+    let mut claimed = 0;
+    for mut room in Room::measure(shared, &book, left) {
+        if room.wanted.is_empty() {
+            continue;
+        }
+        let now = shared.now();
+        let request = ClaimRequest {
+            now,
+            lease_until: after(now, book.queue.lease),
+            token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
+            owner: shared.worker.owner().to_owned(),
+            limit: room.limit,
+            wanted: std::mem::take(&mut room.wanted),
+            free: room.free(),
+        };
+        let claims = shared.store.claim_due(&request).await?;
+        claimed += claims.len();
+        for claim in claims {
+            start(shared, &book, claim, &mut room);
+        }
     }
     Ok(claimed)
 }
 
 fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) {
-    let reserved = room.reserve(&claim.job.asset);
     let Some(page) = book.assets.get(&claim.job.asset).map(Arc::clone) else {
         tracing::error!(job.id = claim.job.id.0, "claimed a job of an asset nobody asked for");
         return;
     };
-    let hold = shared.hold(claim.job.id, claim.job.asset.clone(), claim.token.clone());
+    let reserved = room.reserve(&claim.job.asset);
+    let hold = shared.hold(&claim, room.instant);
     let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
     shared.tracker.spawn(Run::drive(task));
 }
 
-/// How much may be claimed, and the permits that are reserved for it.
+/// How much may be claimed of some assets, and the permits that are reserved for it.
 struct Room {
-    left: u32,
+    /// Whether their first call waits for nothing: then the queue's concurrency does not bound them.
+    instant: bool,
+    limit: u32,
     wanted: Vec<Wanted>,
-    /// Every free call of the providers that will be called first. Assets may share one: whoever comes first
-    /// by priority and age has it.
+    /// The free calls of the providers that will be called first. Assets may share one: who comes first by
+    /// priority and age has them.
     permits: HashMap<ProviderName, OwnedSemaphorePermit>,
     first: HashMap<AssetName, ProviderName>,
 }
 
 impl Room {
-    fn measure(shared: &Shared, book: &Book) -> Self {
-        let left = book.queue.concurrency.saturating_sub(shared.in_flight());
-        let mut room = Self { left, wanted: Vec::new(), permits: HashMap::new(), first: HashMap::new() };
-        if left == 0 {
-            return room;
-        }
-        for (name, page) in &book.assets {
-            if !page.is_open(shared.now()) {
-                continue;
-            }
-            let shares = first_called(shared, book, page);
-            let most = room.most(shared, book, page, shares.as_ref());
-            if most > 0 {
-                if let Some(provider) = &shares {
-                    room.first.insert(name.clone(), provider.clone());
-                }
-                room.wanted.push(Wanted {
-                    asset: name.clone(),
-                    chain: page.asset.chain.clone(),
-                    most,
-                    shares,
-                });
-            }
-        }
-        room
+    fn new(instant: bool, limit: u32) -> Self {
+        Self { instant, limit, wanted: Vec::new(), permits: HashMap::new(), first: HashMap::new() }
     }
 
-    /// How many jobs of an asset may start: bounded by the queue, by the asset, and by the provider that will
-    /// be called first, so that jobs of a slow one do not take the places of others.
-    fn most(&mut self, shared: &Shared, book: &Book, page: &AssetPage, first: Option<&ProviderName>) -> u32 {
-        let running = shared.in_flight_of(&page.asset.name);
-        let own = page.asset.concurrency.map_or(self.left, |most| most.saturating_sub(running));
-        let most = own.min(self.left).min(MAX_CLAIM);
-        first.map_or(most, |first| most.min(self.permits_of(book, first)))
+    /// Two rooms: one for assets whose first call waits for something, one for the others.
+    fn measure(shared: &Shared, book: &Book, left: u32) -> [Self; 2] {
+        let (mut waiting, mut instant) = (Self::new(false, left), Self::new(true, MAX_CLAIM));
+        for page in book.assets.values().filter(|page| page.is_open(shared.now())) {
+            let first = first_called(shared, book, page).and_then(|name| book.providers.get(&name));
+            let room =
+                if first.is_some_and(|page| page.provider.instant) { &mut instant } else { &mut waiting };
+            room.want(shared, page, first);
+        }
+        [waiting, instant]
+    }
+
+    /// Wants as many jobs of an asset as may start: bounded by the room, by the asset, and by the provider
+    /// that will be called first, so that jobs of a slow one do not take the places of others.
+    fn want(&mut self, shared: &Shared, page: &AssetPage, first: Option<&ProviderPage>) {
+        let asset = &page.asset.name;
+        let own = page.asset.concurrency.map(|most| most.saturating_sub(shared.in_flight_of(asset)));
+        let mut most = own.unwrap_or(u32::MAX).min(self.limit);
+        let shares = first.map(|page| page.provider.name.clone());
+        if let Some(first) = first {
+            most = most.min(self.permits_of(first));
+        }
+        if most == 0 {
+            return;
+        }
+        if let Some(provider) = &shares {
+            self.first.insert(asset.clone(), provider.clone());
+        }
+        self.wanted.push(Wanted { asset: asset.clone(), chain: page.asset.chain.clone(), most, shares });
     }
 
     /// How many calls of a provider are free; they are reserved until the end of the pass.
-    fn permits_of(&mut self, book: &Book, name: &ProviderName) -> u32 {
-        if let Some(reserved) = self.permits.get(name) {
+    fn permits_of(&mut self, page: &ProviderPage) -> u32 {
+        if let Some(reserved) = self.permits.get(&page.provider.name) {
             return count(reserved);
         }
-        let Some(provider) = book.providers.get(name) else { return u32::MAX };
-        let free = u32::try_from(provider.permits.available_permits()).unwrap_or(u32::MAX).min(self.left);
+        let free = u32::try_from(page.permits.available_permits()).unwrap_or(u32::MAX).min(self.limit);
         // Somebody may have been quicker; the next pass sees what is left.
-        let Ok(reserved) = Arc::clone(&provider.permits).try_acquire_many_owned(free) else { return 0 };
-        self.permits.insert(name.clone(), reserved);
+        let Ok(reserved) = Arc::clone(&page.permits).try_acquire_many_owned(free) else { return 0 };
+        self.permits.insert(page.provider.name.clone(), reserved);
         free
     }
 

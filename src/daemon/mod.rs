@@ -18,7 +18,6 @@ pub mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -94,6 +93,12 @@ pub enum DaemonError {
     Schedule(String),
 }
 
+impl DaemonError {
+    fn ended(duty: &'static str) -> Self {
+        Self::Duty { duty, why: "it ended or panicked".to_owned() }
+    }
+}
+
 impl Daemon {
     /// Makes a daemon of its parts.
     ///
@@ -150,21 +155,22 @@ impl Daemon {
     async fn work(self, mut duties: Duties, until: claim::Until) -> Result<Progress, DaemonError> {
         let shared = self.shared;
         // The recorder and the renewal outlive the claim loop: what ends late must still be written and held.
-        let recorder = tokio::spawn(recorder::run(Arc::clone(&shared)));
-        let renewal = tokio::spawn(lease::renew(Arc::clone(&shared)));
+        let mut recorder = tokio::spawn(recorder::run(Arc::clone(&shared)));
+        let mut renewal = tokio::spawn(lease::renew(Arc::clone(&shared)));
         let claims = claim::run(Arc::clone(&shared), until);
         let ended = tokio::select! {
             ended = claims => ended,
             failed = duties.failure() => Err(failed),
-            failed = watch_over("renewal of leases", &renewal) => Err(failed),
-            failed = watch_over("ledger", &recorder) => Err(failed),
+            _ = &mut renewal => Err(DaemonError::ended("renewal of leases")),
+            _ = &mut recorder => Err(DaemonError::ended("ledger")),
         };
         shared.stop.soon.cancel();
         shared.finish_runs().await;
         renewal.abort();
         shared.recorder.close();
-        if recorder.await.is_err() && ended.is_ok() {
-            return Err(DaemonError::Duty { duty: "ledger", why: "it panicked".to_owned() });
+        // Where the ledger itself has ended, there is nothing to wait for, and the error says so already.
+        if !recorder.is_finished() && recorder.await.is_err() && ended.is_ok() {
+            return Err(DaemonError::ended("ledger"));
         }
         shared.worker.dismiss();
         ended.map(|()| *shared.progress.borrow())
@@ -191,18 +197,10 @@ impl Duties {
         match self.tasks.join_next().await {
             None => std::future::pending().await,
             Some(Ok((_, Err(error)))) => error,
-            Some(Ok((duty, Ok(())))) => DaemonError::Duty { duty, why: "it ended".to_owned() },
+            Some(Ok((duty, Ok(())))) => DaemonError::ended(duty),
             Some(Err(error)) => DaemonError::Duty { duty: "daemon", why: error.to_string() },
         }
     }
-}
-
-/// Waits until a task has ended, without taking its result.
-async fn watch_over(duty: &'static str, task: &tokio::task::JoinHandle<()>) -> DaemonError {
-    while !task.is_finished() {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    DaemonError::Duty { duty, why: "it ended".to_owned() }
 }
 
 impl Shared {

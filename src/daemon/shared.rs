@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::job::JobId;
 use crate::domain::name::AssetName;
 use crate::domain::time::{Clock, Timestamp};
-use crate::store::{LeaseToken, Store};
+use crate::store::{Claim, LeaseToken, Store};
 
 use super::board::Board;
 use super::book::Book;
@@ -43,6 +43,7 @@ pub(super) struct Shared {
 
 struct HeldJob {
     asset: AssetName,
+    instant: bool,
     token: LeaseToken,
     cancelled: CancellationToken,
 }
@@ -91,16 +92,24 @@ impl Shared {
     }
 
     /// Takes note of a claimed job; the token is cancelled when the lease is gone.
-    pub(super) fn hold(self: &Arc<Self>, job: JobId, asset: AssetName, token: LeaseToken) -> Hold {
+    /// An `instant` one does not count against the queue's concurrency.
+    pub(super) fn hold(self: &Arc<Self>, claim: &Claim, instant: bool) -> Hold {
         let cancelled = CancellationToken::new();
-        let held = HeldJob { asset, token, cancelled: cancelled.clone() };
+        let (job, asset, token) = (claim.job.id, claim.job.asset.clone(), claim.token.clone());
+        let held = HeldJob { asset, instant, token, cancelled: cancelled.clone() };
         self.with_held(|jobs| jobs.insert(job, held));
         Hold { shared: Arc::clone(self), job, cancelled }
     }
 
-    /// How many jobs are in flight.
+    /// Whether no job is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.with_held(|jobs| jobs.is_empty())
+    }
+
+    /// How many jobs are in flight that count against the queue's concurrency.
     pub(super) fn in_flight(&self) -> u32 {
-        u32::try_from(self.with_held(|jobs| jobs.len())).unwrap_or(u32::MAX)
+        let count = self.with_held(|jobs| jobs.values().filter(|held| !held.instant).count());
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     /// How many jobs of an asset are in flight.

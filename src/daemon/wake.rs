@@ -7,8 +7,7 @@ use std::time::Duration;
 use super::DaemonError;
 use super::shared::Shared;
 
-/// How often the database's version is read: an inserted job waits half of it on average. One reading costs
-/// well under a tenth of a millisecond.
+/// How often the database's version is looked at: an inserted job waits half of it on average.
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// Wakes the claim loop whenever the version has changed.

@@ -211,6 +211,7 @@ pub(crate) mod tests {
             retries: 1,
             concurrency: 4,
             trip_after: 3,
+            instant: false,
             on_unknown: OnUnknown::Next,
             repeat: Repeat::Paid,
             price_micros: 0,

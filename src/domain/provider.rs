@@ -35,6 +35,8 @@ pub struct Provider {
     pub retries: u32,
     /// Most calls in flight at once.
     pub concurrency: u32,
+    /// Whether its calls wait for nothing, so that there is no point in bounding them.
+    pub instant: bool,
     /// Consecutive counted failures that open its breaker.
     pub trip_after: u32,
     /// What to do when the fate of a paid call is not known.
@@ -129,6 +131,8 @@ pub struct ProtocolFacts {
     pub needs_model: bool,
     /// Whether it works without a network: no address, no key.
     pub local: bool,
+    /// Whether its calls wait for nothing, neither a network nor a program.
+    pub instant: bool,
     /// Whether a repeat is free.
     pub repeat: Repeat,
     /// Time for one call when the operator says nothing.

@@ -20,6 +20,24 @@ pub fn needs_a_person(asset: &AssetName) -> String {
     format!("{} needs a person", asset.title())
 }
 
+/// "Hero image waits for its turn".
+#[must_use]
+pub fn waits(asset: &AssetName) -> String {
+    format!("{} waits for its turn", asset.title())
+}
+
+/// "Hero image is being made".
+#[must_use]
+pub fn under_way(asset: &AssetName) -> String {
+    format!("{} is being made", asset.title())
+}
+
+/// "Hero image cancelled", as the database's trigger says it too.
+#[must_use]
+pub fn cancelled(asset: &AssetName) -> String {
+    format!("{} cancelled", asset.title())
+}
+
 /// "Hero image failed".
 #[must_use]
 pub fn failed(asset: &AssetName) -> String {
@@ -36,6 +54,9 @@ mod tests {
         assert_eq!(ready(&hero), "Hero image ready");
         assert_eq!(ready_by_fallback(&hero, "Lummi"), "Hero image ready (via fallback: Lummi)");
         assert_eq!(needs_a_person(&hero), "Hero image needs a person");
+        assert_eq!(waits(&hero), "Hero image waits for its turn");
+        assert_eq!(under_way(&hero), "Hero image is being made");
+        assert_eq!(cancelled(&hero), "Hero image cancelled");
         assert_eq!(failed(&hero), "Hero image failed");
     }
 }

@@ -39,6 +39,8 @@ struct ProtocolTable {
     needs_model: bool,
     #[serde(default)]
     local: bool,
+    #[serde(default)]
+    instant: bool,
     repeat: RepeatWord,
     timeout: String,
     #[serde(default)]
@@ -102,6 +104,7 @@ fn protocol(name: String, table: ProtocolTable) -> Result<ProtocolFacts, String>
         medium,
         needs_model: table.needs_model,
         local: table.local,
+        instant: table.instant,
         repeat: match table.repeat {
             RepeatWord::Free => Repeat::Free,
             RepeatWord::Paid => Repeat::Paid,

@@ -13,7 +13,7 @@ pub(super) enum Maker {
     /// Draws a picture from a title.
     TitleCard(TitleCard),
     /// Writes a text from a template.
-    Template(TextTemplate),
+    Template(Box<TextTemplate>),
     /// Runs a program.
     Command(Command),
 }
@@ -22,7 +22,7 @@ pub(super) enum Maker {
 pub(super) fn maker(provider: &Provider) -> Result<Option<Maker>, String> {
     Ok(match provider.protocol.as_str() {
         "title-card" => Some(Maker::TitleCard(TitleCard::new(provider)?)),
-        "template" => Some(Maker::Template(TextTemplate::new(provider)?)),
+        "template" => Some(Maker::Template(Box::new(TextTemplate::new(provider)?))),
         "command" => Some(Maker::Command(Command::new(provider)?)),
         _ => None,
     })

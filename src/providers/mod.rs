@@ -84,7 +84,7 @@ enum Way {
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .mistakes.join("\n"))]
 pub struct ProvidersError {
-    /// What is wrong, with the provider's label.
+    /// What is wrong and where: `providers.house: base_url is missing`.
     pub mistakes: Vec<String>,
 }
 
@@ -108,7 +108,7 @@ impl Providers {
                 Ok(way) => {
                     ways.insert(provider.name.clone(), (provider.clone(), way));
                 }
-                Err(why) => mistakes.push(format!("provider \"{}\": {why}", provider.name)),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
         if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
@@ -127,7 +127,8 @@ fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> 
     }
     match protocol::named(&provider.protocol) {
         Some(protocol) => {
-            let vendor = Vendor::new(provider, protocol, key)?;
+            let vendor = Vendor::new(provider, protocol, key);
+            let vendor = vendor.map_err(|why| format!("providers.{}: {why}", provider.name))?;
             Ok(Way::Vendor(Arc::clone(driver), Box::new(vendor)))
         }
         None => Ok(Way::Unsupported),

@@ -37,6 +37,7 @@ pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider 
         retries: 1,
         concurrency: 4,
         trip_after: 3,
+        instant: false,
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Paid,
         price_micros: 0,

@@ -31,6 +31,7 @@ fn provider(protocol: &str, medium: Medium, options: Value) -> Provider {
         retries: 0,
         concurrency: 1,
         trip_after: 3,
+        instant: false,
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Free,
         price_micros: 0,

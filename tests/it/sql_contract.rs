@@ -186,6 +186,7 @@ fn providers() -> Vec<Provider> {
         retries: 1,
         concurrency: 4,
         trip_after: 3,
+        instant: false,
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Free,
         price_micros: 0,

@@ -35,6 +35,7 @@ fn provider(protocol: &str, base_url: &str) -> Provider {
         key: Key::Present,
         retired: None,
         timeout: facts.timeout,
+        instant: false,
         retries: 1,
         concurrency: 4,
         trip_after: 3,
@@ -412,7 +413,7 @@ fn every_unusable_provider_is_reported_at_once() {
     let expected = ["nowhere", "no-url", "clear", "odd", "unknown", "broken-key"];
     assert_eq!(error.mistakes.len(), expected.len(), "{error}");
     for (mistake, name) in error.mistakes.iter().zip(expected) {
-        assert!(mistake.starts_with(&format!("provider \"{name}\": ")), "{mistake}");
+        assert!(mistake.starts_with(&format!("providers.{name}: ")), "{mistake}");
         assert!(!mistake.contains(KEY) && !mistake.contains("break\""), "{mistake}");
     }
 }

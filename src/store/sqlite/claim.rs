@@ -29,6 +29,12 @@ const DUE: &str = "
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 0 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
     ) LIMIT $3";
 
+/// One index seek for each asset and level.
+const NEXT_DUE: &str = "
+    SELECT min((SELECT min(run_at) FROM jobs
+                WHERE status = 'pending' AND asset = asset.value AND priority = level.value))
+    FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
+
 const ORPHANED: &str = "
     SELECT id, priority, run_at FROM jobs WHERE status = 'running' AND lease_until <= $2 AND asset = $1
     ORDER BY priority DESC, run_at, id LIMIT $3";
@@ -145,23 +151,9 @@ pub(super) async fn next_due_at(
     readers: &SqlitePool,
     assets: &[AssetName],
 ) -> Result<Option<Timestamp>, StoreError> {
-    let mut soonest: Option<String> = None;
-    for asset in assets {
-        for priority in 0..=9_i64 {
-            let next: Option<String> = sqlx::query_scalar(
-                "SELECT min(run_at) FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = $2",
-            )
-            .bind(asset.as_str())
-            .bind(priority)
-            .fetch_one(readers)
-            .await?;
-            if let Some(next) = next
-                && soonest.as_ref().is_none_or(|soonest| next < *soonest)
-            {
-                soonest = Some(next);
-            }
-        }
-    }
+    let names: Vec<&str> = assets.iter().map(AssetName::as_str).collect();
+    let soonest: Option<String> =
+        sqlx::query_scalar(NEXT_DUE).bind(json!(names).to_string()).fetch_one(readers).await?;
     Ok(soonest.as_deref().and_then(from_text))
 }
 

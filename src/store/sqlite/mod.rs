@@ -9,11 +9,11 @@ pub mod migrate;
 pub mod mirror;
 pub mod open;
 mod ticks;
+mod watch;
 
 use std::path::Path;
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
@@ -31,12 +31,12 @@ use super::{
 
 use migrate::Migrated;
 use open::Pools;
+use watch::Watch;
 
 /// The store on one SQLite file.
 pub struct SqliteStore {
     pools: Pools,
-    /// One connection that only reads the file's version: the number is counted per connection.
-    watch: SqlitePool,
+    watch: Watch,
 }
 
 impl SqliteStore {
@@ -47,14 +47,16 @@ impl SqliteStore {
     pub async fn open(path: &Path) -> Result<(Self, Migrated), StoreError> {
         let pools = open::open(path).await?;
         let migrated = migrate::migrate(&pools, path).await?;
-        let watch = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(SqliteConnectOptions::new().filename(path).read_only(true))
-            .await?;
+        let watch = Watch::open(path).await?;
         Ok((Self { pools, watch }, migrated))
+    }
+
+    /// Runs one statement of a person's, as the `sqlite3` shell would, and says how many rows it changed.
+    ///
+    /// # Errors
+    /// When the schema refuses it, or the database fails.
+    pub async fn execute(&self, statement: &'static str) -> Result<u64, StoreError> {
+        desk::execute(&self.pools.writer, statement).await
     }
 
     /// Closes every connection; the last one folds the write-ahead log into the file.
@@ -110,7 +112,7 @@ impl Store for SqliteStore {
     }
 
     async fn version(&self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.watch).await?)
+        self.watch.version().await
     }
 
     async fn tick(&self, tick: &NewTick) -> Result<bool, StoreError> {

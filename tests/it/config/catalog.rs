@@ -20,6 +20,7 @@ fn protocols() -> Vec<ProtocolFacts> {
         medium: Some(medium),
         needs_model: true,
         local: false,
+        instant: false,
         repeat: Repeat::Paid,
         timeout: Duration::from_secs(60),
         options: options.iter().map(|option| (*option).to_owned()).collect(),

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use backstop::cli::clock;
 use backstop::config::{Config, Sources, load};
 use backstop::daemon::book::Book;
 use backstop::daemon::{Daemon, DaemonError, Parts, Progress, Stop};
@@ -14,7 +13,7 @@ use backstop::domain::ask::{Answer, Ask, Body, Output};
 use backstop::domain::failure::{Failure, FailureClass};
 use backstop::domain::job::JobId;
 use backstop::domain::name::{AssetName, ProviderName};
-use backstop::domain::time::after;
+use backstop::domain::time::{Timestamp, after};
 use backstop::providers::{Generate, catalog};
 use backstop::store::sqlite::SqliteStore;
 use backstop::store::{ClaimRequest, LeaseToken, Store, Wanted};
@@ -23,6 +22,11 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::{PATIENCE, Place, texts};
+
+fn now() -> Timestamp {
+    #[allow(clippy::disallowed_methods, reason = "the real store keeps real times")]
+    chrono::Utc::now()
+}
 
 /// What the fake vendor does with a call or a poll.
 enum Says {
@@ -140,7 +144,7 @@ impl House {
     async fn new(configuration: &str, vendor: Arc<FakeVendor>, vault: FakeVault) -> Self {
         let place = Place::new(configuration);
         let sources = Sources { working_directory: place.folder.path().to_owned(), ..Sources::default() };
-        let config = load(&sources, catalog(), clock::system()()).expect("a configuration");
+        let config = load(&sources, catalog(), now()).expect("a configuration");
         let (store, _) = SqliteStore::open(&place.file("backstop.db")).await.expect("opens");
         Self { place, config, store: Arc::new(store), vendor, vault: Arc::new(vault) }
     }
@@ -154,7 +158,7 @@ impl House {
         let parts = Parts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             book: book.expect("compiles"),
-            clock: clock::system(),
+            clock: Arc::new(now),
             // The shortest waits.
             random: Arc::new(|| 0.0),
             lock_folder: self.place.folder.path().to_owned(),
@@ -360,7 +364,7 @@ async fn only_what_is_held_is_renewed_of_a_claim() {
     house
         .place
         .sql("INSERT INTO jobs (asset, slug) VALUES ('social-text', 'held'), ('social-text', 'dropped')");
-    let now = clock::system()();
+    let now = now();
     let token = LeaseToken("0123456789abcdef0123".to_owned());
     let asset = house.config.assets.iter().find(|asset| asset.name.as_str() == "social-text");
     let wanted = |most| Wanted {

@@ -93,8 +93,10 @@ fn a_job_outside_its_window_waits() {
 
 #[test]
 fn the_highest_priority_goes_first_then_the_oldest_whatever_the_asset() {
-    let teaser = "[assets.teaser]\nchain = [\"template\"]\n";
-    let place = Place::new(&format!("[queue]\nconcurrency = 1\n{}{teaser}", texts(r#"["template"]"#, &[])));
+    let vendor = Vendor::start();
+    let teaser = "[assets.teaser]\nchain = [\"house\"]\n";
+    let configuration = texts(r#"["house"]"#, &[("house", vendor.url())]);
+    let place = Place::new(&format!("[queue]\nconcurrency = 1\n{configuration}{teaser}"));
     place.sql(
         "INSERT INTO jobs (asset, slug, priority, run_at) VALUES
              ('teaser', 'e-low', 0, '2026-01-01'), ('social-text', 'c-usual-older', 5, '2026-01-02'),

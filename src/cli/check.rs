@@ -1,0 +1,93 @@
+//! `check`: whether the configuration is good, and what its chains come to.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::plan::{self, decision};
+use super::said::{BAD, FAINT, GOOD, STRONG, Said, paint};
+use super::session::Session;
+use super::wire;
+use crate::config::{Config, ConfigErrors, load};
+use crate::domain::plan::{Decision, Plan};
+use crate::providers::catalog;
+use crate::vault::{Kept, Vault, VaultError, VaultKey};
+
+/// Read the configuration, report every mistake, and show what each chain comes to
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  backstop check
+  backstop check --config new.toml && systemctl reload backstop
+
+Exit code 1 when there is a mistake. A missing key is none: its links are skipped.")]
+pub(super) struct Args {}
+
+pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
+    let config = match load(&session.sources, catalog(), (session.clock)()) {
+        Ok(config) => config,
+        Err(mistakes) => return Ok(mistaken(&mistakes)),
+    };
+    if let Err(error) = wire::book_with(&config, &session.clock, Arc::new(Nowhere)) {
+        let mistakes: Vec<String> = format!("{error:#}").lines().map(str::to_owned).collect();
+        let text = format!("{}\n{}", paint(BAD, "The configuration cannot be used:"), mistakes.join("\n"));
+        let mistakes: Vec<Value> = mistakes.iter().map(|wrong| json!({ "wrong": wrong })).collect();
+        return Ok(Said { text, json: json!({ "mistakes": mistakes }), fine: false });
+    }
+    Ok(good(session, &config))
+}
+
+fn mistaken(errors: &ConfigErrors) -> Said {
+    let mistakes: Vec<Value> = errors
+        .mistakes
+        .iter()
+        .map(|one| json!({ "key": one.key, "from": one.from, "wrong": one.wrong, "advice": one.advice }))
+        .collect();
+    Said { text: errors.to_string(), json: json!({ "mistakes": mistakes }), fine: false }
+}
+
+fn good(session: &Session, config: &Config) -> Said {
+    let from = match &config.source.file {
+        Some(file) => file.display().to_string(),
+        None => "the defaults (there is no file)".to_owned(),
+    };
+    let mut text = format!("{} {from}\n", paint(GOOD, "No mistakes in"));
+    // Writing to a string cannot fail.
+    if !config.source.variables.is_empty() {
+        writeln!(text, "and in {}", config.source.variables.join(", ")).unwrap_or_default();
+    }
+    writeln!(text, "database {}", wire::database_path(config).display()).unwrap_or_default();
+    writeln!(text, "vault    {}", config.vault.folder.display()).unwrap_or_default();
+    for asset in &config.assets {
+        let plan = plan::plan(config, asset, None, &[], (session.clock)());
+        writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
+        chain(&mut text, &plan);
+    }
+    Said::fine(text, json!({ "mistakes": [], "configuration": config.redacted_json() }))
+}
+
+fn chain(text: &mut String, plan: &Plan) {
+    let widest = plan.links.iter().map(|link| link.provider.as_str().len()).max().unwrap_or(0);
+    for (at, link) in plan.links.iter().enumerate() {
+        let says = match &link.decision {
+            Decision::Call(_) => paint(GOOD, "ready"),
+            Decision::Skip(_) => paint(FAINT, decision(link).1),
+        };
+        writeln!(text, "  {}. {:<widest$}  {says}", at + 1, link.provider.as_str()).unwrap_or_default();
+    }
+    if plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_))) {
+        writeln!(text, "  nobody can be called: every job is handed to a person").unwrap_or_default();
+    }
+}
+
+/// A vault for a look at the configuration: the real one would make its folder.
+struct Nowhere;
+
+#[async_trait]
+impl Vault for Nowhere {
+    async fn keep(&self, key: &VaultKey, _bytes: Bytes) -> Result<Kept, VaultError> {
+        Err(VaultError::Stopped(format!("check keeps nothing, not even {}", key.file())))
+    }
+}

@@ -1,0 +1,127 @@
+//! `health`: how every asset and every provider is doing.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::providers::{self, Standing};
+use super::said::{STRONG, Said, paint, table};
+use super::session::Session;
+use super::show;
+use crate::config::Config;
+use crate::domain::asset::Asset;
+use crate::domain::health::AssetHealth;
+use crate::domain::time::{Timestamp, to_text};
+use crate::store::{AssetCount, Store};
+
+/// Say how every asset and every provider is doing
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  backstop health
+  backstop health --json | jq '.assets[] | {asset, sentence}'")]
+pub(super) struct Args {
+    /// Only this asset
+    asset: Option<String>,
+}
+
+pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> {
+    let opened = session.existing().await?;
+    let config = &opened.config;
+    let only = args.asset.as_deref().map(|asset| super::typed::asset(config, asset)).transpose()?;
+    let now = (opened.clock)();
+    let remembered = opened.store.asset_health().await?;
+    let counts = opened.store.counts(now).await?;
+    let wanted = config.assets.iter().filter(|asset| only.is_none_or(|only| only.name == asset.name));
+    let assets: Vec<Doing> = wanted.map(|asset| Doing::of(asset, &remembered, &counts)).collect();
+    let provider_health = opened.store.provider_health().await?;
+    let mut providers = providers::standings(config, &provider_health, now);
+    providers.retain(|one| match only {
+        Some(only) => only.chain.providers().contains(&one.provider.name),
+        None => one.is_used(config),
+    });
+    let mut text = String::new();
+    for asset in &assets {
+        let name = paint(STRONG, &asset.asset.name);
+        text.push_str(&format!("{name}  {}\n  {}\n", asset.sentence(now), asset.spell_counts()));
+    }
+    text.push('\n');
+    text.push_str(&table(&["PROVIDER", "STATE", "LAST ERROR"], providers.iter().map(|one| row(one, now))));
+    let orphans = orphans(config, &counts);
+    text.push_str(&orphans);
+    let json = json!({
+        "assets": assets.iter().map(|asset| asset.json(now)).collect::<Vec<_>>(),
+        "providers": providers.iter().map(Standing::json).collect::<Vec<_>>(),
+    });
+    Ok(Said::fine(text, json))
+}
+
+/// How one asset is doing.
+struct Doing<'a> {
+    asset: &'a Asset,
+    health: AssetHealth,
+    counts: BTreeMap<&'a str, i64>,
+    due: i64,
+}
+
+impl<'a> Doing<'a> {
+    fn of(asset: &'a Asset, remembered: &[AssetHealth], counts: &'a [AssetCount]) -> Self {
+        let health = remembered.iter().find(|health| health.asset == asset.name).cloned();
+        let mine = || counts.iter().filter(|count| count.asset == asset.name.as_str());
+        Self {
+            asset,
+            health: health.unwrap_or_else(|| AssetHealth::unknown(asset.name.clone())),
+            counts: mine().map(|count| (count.status.as_str(), count.count)).collect(),
+            due: mine().map(|count| count.due).sum(),
+        }
+    }
+
+    fn sentence(&self, now: Timestamp) -> String {
+        self.health.sentence(self.asset.chain.primary(), now)
+    }
+
+    /// `3 pending (2 due), 1 manual`.
+    fn spell_counts(&self) -> String {
+        let spell = |(status, count): (&&str, &i64)| match (*status, self.due) {
+            ("pending", due) if due < *count => format!("{count} pending ({due} due)"),
+            (status, _) => format!("{count} {}", show::colour(status)),
+        };
+        let parts: Vec<String> = self.counts.iter().map(spell).collect();
+        if parts.is_empty() { "no jobs".to_owned() } else { parts.join(", ") }
+    }
+
+    fn json(&self, now: Timestamp) -> Value {
+        let health = &self.health;
+        json!({
+            "asset": self.asset.name,
+            "sentence": self.sentence(now),
+            "primary": self.asset.chain.primary(),
+            "lastSuccessAt": health.last_success_at.map(to_text),
+            "lastFailureAt": health.last_failure_at.map(to_text),
+            "lastError": health.last_error,
+            "lastResolvedSource": health.last_resolved_source,
+            "lastFallbackUsed": health.last_fallback_used,
+            "primaryLastFailureAt": health.primary_last_failure_at.map(to_text),
+            "primaryLastError": health.primary_last_error,
+            "jobs": self.counts,
+            "due": self.due,
+        })
+    }
+}
+
+fn row(one: &Standing<'_>, now: Timestamp) -> [String; 3] {
+    [one.provider.name.to_string(), one.state(), one.last_error(now)]
+}
+
+/// Jobs of assets that this configuration does not know are nobody's; that is worth a line.
+fn orphans(config: &Config, counts: &[AssetCount]) -> String {
+    let known = |name: &str| config.assets.iter().any(|asset| asset.name.as_str() == name);
+    let waiting = counts.iter().filter(|count| count.status == "pending" && !known(&count.asset));
+    waiting
+        .map(|count| {
+            format!(
+                "\n{} pending of {}, an asset this configuration does not know\n",
+                count.count, count.asset
+            )
+        })
+        .collect()
+}

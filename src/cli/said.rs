@@ -1,0 +1,120 @@
+//! What a verb has to say: text for people, JSON for programs, and whether it went well.
+
+use std::fmt::Write as _;
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::Value;
+
+/// What a verb has to say.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// For people; may hold styles.
+    pub(super) text: String,
+    /// For programs.
+    pub(super) json: Value,
+    /// Whether the verb did what it was asked to.
+    pub(super) fine: bool,
+}
+
+impl Said {
+    /// A verb that did what it was asked to.
+    pub(super) fn fine(text: impl Into<String>, json: Value) -> Self {
+        Self { text: text.into(), json, fine: true }
+    }
+
+    /// Prints it to standard output.
+    ///
+    /// # Errors
+    /// When that cannot be written to. A reader that has seen enough (`| head`) is no error.
+    pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
+        let text = if json { format!("{:#}", self.json) } else { self.text.trim_end().to_owned() };
+        if text.is_empty() {
+            return Ok(());
+        }
+        match writeln!(anstream::AutoStream::auto(stdout()), "{text}") {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
+    }
+}
+
+/// A wrong word on the command line, as against a wish that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(pub(super) String);
+
+/// The error of a wrong word on the command line.
+pub(super) fn usage(sentence: impl Into<String>) -> anyhow::Error {
+    anyhow::Error::new(Usage(sentence.into()))
+}
+
+/// What catches the eye: a headline, a column's name.
+pub(super) const STRONG: Style = Style::new().bold();
+/// What is good.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// What is bad.
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+/// What waits for somebody.
+pub(super) const WAITS: Style = AnsiColor::Yellow.on_default();
+/// What may be passed over.
+pub(super) const FAINT: Style = Style::new().dimmed();
+
+/// `text` in a style; the styles are taken out again where no terminal shows them.
+pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// A table without lines, as wide as the terminal at most.
+pub(super) fn table<R: IntoIterator<Item = String>>(
+    header: &[&str],
+    rows: impl Iterator<Item = R>,
+) -> String {
+    let mut table = Table::new();
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = terminal_width() {
+        table.set_width(width);
+    }
+    table.set_header(header.iter().copied());
+    for row in rows {
+        table.add_row(row.into_iter().map(|cell| printable(&cell)).collect::<Vec<_>>());
+    }
+    let mut text = String::new();
+    for (at, line) in table.lines().enumerate() {
+        let line = line.trim_end();
+        let line = line.strip_prefix(' ').unwrap_or(line);
+        let line = if at == 0 { paint(STRONG, line) } else { line.to_owned() };
+        text.push_str(&line);
+        text.push('\n');
+    }
+    text
+}
+
+/// What a stranger wrote into a row, without what would move a terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+/// The beginning of a text, on one line.
+pub(super) fn preview(text: &str, most: usize) -> String {
+    let line = printable(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(most) {
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
+        None => line,
+    }
+}
+
+/// Adds an indented line `name  value`.
+pub(super) fn field(text: &mut String, name: &str, value: impl std::fmt::Display) {
+    // Writing to a string cannot fail.
+    writeln!(text, "  {name:<11} {value}").unwrap_or_default();
+}
+
+fn terminal_width() -> Option<u16> {
+    if !stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size_of(stdout()).map(|(width, _)| width.0)
+}
