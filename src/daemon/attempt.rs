@@ -15,7 +15,7 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
 use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
-use crate::domain::time::{after, between};
+use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{Call, Outcome};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry, Recorded};
 use crate::vault::VaultKey;
@@ -72,17 +72,19 @@ impl Run {
         let deadline = after(self.shared.now(), call.time);
         let (begun, answer) = match resumed {
             Some((_, row, operation)) => {
+                self.open = Some(row);
                 (Begun { facts, row: Some(row) }, Ok(Answer::Accepted { operation }))
             }
             None => {
                 let row = self.begin_paid(call, &facts).await?;
+                self.open = row;
                 let begun = Begun { facts, row };
                 let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
                 (begun, answer)
             }
         };
         let made = match answer {
-            Ok(Answer::Accepted { operation }) => self.poll(call, &begun, &operation).await?,
+            Ok(Answer::Accepted { operation }) => self.poll(call, &begun, &operation, deadline).await?,
             Ok(Answer::Output(output)) => Ok(output),
             Err(failure) => Err(failure),
         };
@@ -90,6 +92,7 @@ impl Run {
             Ok(output) => self.deliver(&begun, output, deadline).await?,
             Err(failure) => Err(failure),
         };
+        self.open = None;
         match result {
             Ok(()) => Ok(Outcome::Delivered),
             Err(failure) => self.fail(begun, failure).await,
@@ -183,13 +186,14 @@ impl Run {
         Err(interrupt)
     }
 
-    /// Asks after an accepted operation until it ends or the run's time is over. A poll that gets no answer is
-    /// no verdict.
+    /// Asks after an accepted operation until it ends or the link's time is over: the links after it keep theirs.
+    /// A poll that gets no answer is no verdict.
     async fn poll(
         &self,
         call: &Call,
         begun: &Begun,
         operation: &str,
+        deadline: Timestamp,
     ) -> Result<Result<Output, Failure>, Interrupt> {
         if let Some(attempt) = begun.row {
             let entry = Entry::Accept { attempt, operation: operation.to_owned() };
@@ -200,9 +204,9 @@ impl Run {
             // A stopping daemon hands operations back at once: the next one polls on.
             self.pause(POLL.equal_jitter(polls, self.shared.jitter())).await?;
             polls = polls.saturating_add(1);
-            let left = between(self.shared.now(), self.deadline);
+            let left = between(self.shared.now(), deadline);
             if left.is_zero() {
-                let why = format!("the operation {operation} had not ended when the run's time was over");
+                let why = format!("the operation {operation} had not ended when its time was over");
                 return Ok(Err(Failure::new(FailureClass::without_answer(call.rules.repeat), why)));
             }
             let polling = self.book.generate.poll(&call.provider, operation, &self.ask, left);
@@ -224,7 +228,7 @@ impl Run {
         &mut self,
         begun: &Begun,
         output: Output,
-        deadline: crate::domain::time::Timestamp,
+        deadline: Timestamp,
     ) -> Result<Result<(), Failure>, Interrupt> {
         let Output { body, metadata, model, cost_micros, http_status, request_id, .. } = output;
         let checked = match self.page.checker.check(body).await {
@@ -270,7 +274,7 @@ impl Run {
         begun: &Begun,
         checked: &Checked,
         bytes: Bytes,
-        deadline: crate::domain::time::Timestamp,
+        deadline: Timestamp,
     ) -> Result<Result<String, Failure>, Interrupt> {
         let job = &self.claim.job;
         let key = VaultKey::new(&job.asset, &job.slug, job.id, &self.ask.idempotency_key, checked.extension);
@@ -282,14 +286,19 @@ impl Run {
                 Err(error) => error,
             };
             let patience = VAULT_PATIENCE.equal_jitter(tries, self.shared.jitter());
-            if after(self.shared.now(), patience) >= until || self.shared.stop.soon.is_cancelled() {
+            if after(self.shared.now(), patience) >= until || self.shared.stop.now.is_cancelled() {
                 return Ok(Err(Failure::internal(format!("the vault: {error}"))));
             }
             if tries == 0 {
                 tracing::warn!(job.id = job.id.0, provider = %begun.facts.provider, %error, "the asset is in hand, but the vault cannot keep it; trying again");
             }
             tries = tries.saturating_add(1);
-            self.pause(patience).await?;
+            // A stopping daemon goes on within its grace: the next one would have to buy the output again.
+            tokio::select! {
+                () = tokio::time::sleep(patience) => {}
+                () = self.hold.cancelled.cancelled() => return Err(Interrupt::LeaseGone),
+                () = self.shared.stop.now.cancelled() => {}
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The claim loop: takes what is due, as much as there is room for, and starts a run for each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
         if shared.stop.soon.is_cancelled() {
             return Ok(());
         }
+        // Looked at before the pass: a job that ends during it may make room for one that the pass left.
+        let was_idle = shared.is_idle();
         match run_due(&shared).await {
             Ok(claimed) => {
                 failures = 0;
@@ -53,7 +55,7 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
                 if claimed > 0 {
                     continue;
                 }
-                if until == Until::Drained && shared.is_idle() {
+                if until == Until::Drained && was_idle {
                     return Ok(());
                 }
                 wait(&shared, next_look(&shared).await).await;
@@ -111,6 +113,7 @@ pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
             owner: shared.worker.owner().to_owned(),
             limit: room.limit,
             wanted: std::mem::take(&mut room.wanted),
+            free: room.free(),
         };
         let claims = shared.store.claim_due(&request).await?;
         claimed += claims.len();
@@ -138,12 +141,15 @@ struct Room {
     instant: bool,
     limit: u32,
     wanted: Vec<Wanted>,
-    permits: HashMap<AssetName, (ProviderName, OwnedSemaphorePermit)>,
+    /// The free calls of the providers that will be called first. Assets may share one: who comes first by
+    /// priority and age has them.
+    permits: HashMap<ProviderName, OwnedSemaphorePermit>,
+    first: HashMap<AssetName, ProviderName>,
 }
 
 impl Room {
     fn new(instant: bool, limit: u32) -> Self {
-        Self { instant, limit, wanted: Vec::new(), permits: HashMap::new() }
+        Self { instant, limit, wanted: Vec::new(), permits: HashMap::new(), first: HashMap::new() }
     }
 
     /// Two rooms: one for assets whose first call waits for something, one for the others.
@@ -155,14 +161,6 @@ impl Room {
                 if first.is_some_and(|page| page.provider.instant) { &mut instant } else { &mut waiting };
             room.want(shared, page, first);
         }
-        // When the queue is full, each asset is first in its turn.
-        let turn = usize::try_from(shared.progress.borrow().passes).unwrap_or(0);
-        for room in [&mut waiting, &mut instant] {
-            if !room.wanted.is_empty() {
-                let first = turn % room.wanted.len();
-                room.wanted.rotate_left(first);
-            }
-        }
         [waiting, instant]
     }
 
@@ -172,25 +170,43 @@ impl Room {
         let asset = &page.asset.name;
         let own = page.asset.concurrency.map(|most| most.saturating_sub(shared.in_flight_of(asset)));
         let mut most = own.unwrap_or(u32::MAX).min(self.limit);
+        let shares = first.map(|page| page.provider.name.clone());
         if let Some(first) = first {
-            most = most.min(u32::try_from(first.permits.available_permits()).unwrap_or(u32::MAX));
-            match Arc::clone(&first.permits).try_acquire_many_owned(most) {
-                Ok(permits) => {
-                    self.permits.insert(asset.clone(), (first.provider.name.clone(), permits));
-                }
-                // Somebody was quicker; the next pass sees what is left.
-                Err(_) => most = 0,
-            }
+            most = most.min(self.permits_of(first));
         }
-        if most > 0 {
-            self.wanted.push(Wanted { asset: asset.clone(), chain: page.asset.chain.clone(), most });
+        if most == 0 {
+            return;
         }
+        if let Some(provider) = &shares {
+            self.first.insert(asset.clone(), provider.clone());
+        }
+        self.wanted.push(Wanted { asset: asset.clone(), chain: page.asset.chain.clone(), most, shares });
+    }
+
+    /// How many calls of a provider are free; they are reserved until the end of the pass.
+    fn permits_of(&mut self, page: &ProviderPage) -> u32 {
+        if let Some(reserved) = self.permits.get(&page.provider.name) {
+            return count(reserved);
+        }
+        let free = u32::try_from(page.permits.available_permits()).unwrap_or(u32::MAX).min(self.limit);
+        // Somebody may have been quicker; the next pass sees what is left.
+        let Ok(reserved) = Arc::clone(&page.permits).try_acquire_many_owned(free) else { return 0 };
+        self.permits.insert(page.provider.name.clone(), reserved);
+        free
+    }
+
+    fn free(&self) -> BTreeMap<ProviderName, u32> {
+        self.permits.iter().map(|(provider, reserved)| (provider.clone(), count(reserved))).collect()
     }
 
     fn reserve(&mut self, asset: &AssetName) -> Reserved {
-        let (provider, permits) = self.permits.get_mut(asset)?;
-        Some((provider.clone(), permits.split(1)?))
+        let provider = self.first.get(asset)?;
+        Some((provider.clone(), self.permits.get_mut(provider)?.split(1)?))
     }
+}
+
+fn count(permits: &OwnedSemaphorePermit) -> u32 {
+    u32::try_from(permits.num_permits()).unwrap_or(u32::MAX)
 }
 
 /// The provider that a job of this asset without an override would call first now.

@@ -57,13 +57,12 @@ impl Run {
                 self.write_end(Ending::HandBack { run_at: now, keep_open }, None, None, now).await;
             }
             Interrupt::LeaseGone => {
-                for result in std::mem::take(&mut self.unsettled) {
-                    if let Err(interrupt) = self.settle(result).await {
-                        tracing::error!(
-                            job.id = self.claim.job.id.0,
-                            ?interrupt,
-                            "an attempt could not be booked"
-                        );
+                let unsettled = std::mem::take(&mut self.unsettled);
+                let settled = unsettled.into_iter().map(|result| Entry::Settle(Box::new(result)));
+                let abandoned = self.open.take().map(|attempt| Entry::Abandon { attempt });
+                for entry in settled.chain(abandoned) {
+                    if let Err(error) = self.shared.recorder.write(entry).await {
+                        tracing::error!(job.id = self.claim.job.id.0, %error, "an attempt could not be booked");
                     }
                 }
             }
@@ -187,7 +186,7 @@ impl Run {
             .walk
             .reasons()
             .iter()
-            .filter(|reason| reason.skipped)
+            .filter(|reason| reason.skipped && !self.noted.contains(&reason.position))
             .map(|reason| AttemptResult {
                 row: None,
                 facts: self.facts(&reason.provider, reason.position, 0, String::new()),

@@ -1,10 +1,10 @@
 //! Leases: renewed while their jobs run, and taken back from workers that are certainly dead.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::domain::time::after;
-use crate::store::{LeaseToken, StoreError};
+use crate::store::StoreError;
 
 use super::DaemonError;
 use super::shared::Shared;
@@ -26,10 +26,8 @@ pub(super) async fn renew_once(shared: &Shared) -> Result<(), StoreError> {
     if held.is_empty() {
         return Ok(());
     }
-    let tokens: BTreeSet<&LeaseToken> = held.iter().map(|(token, _)| token).collect();
-    let tokens: Vec<LeaseToken> = tokens.into_iter().cloned().collect();
     let until = after(shared.now(), shared.book().queue.lease);
-    let renewed: HashSet<_> = shared.store.renew(&tokens, until).await?.into_iter().collect();
+    let renewed: HashSet<_> = shared.store.renew(&held, until).await?.into_iter().collect();
     for lease in held {
         if !renewed.contains(&lease) {
             tracing::info!(job.id = lease.1.0, "the job was cancelled or taken over; its call is stopped");

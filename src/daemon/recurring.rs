@@ -68,9 +68,23 @@ async fn catch_up(shared: &Shared, book: &Book, page: &RecurringPage) -> Result<
         };
         let job = wanted.then(|| job_of(page, tick)).flatten();
         let enqueued = job.is_some();
-        let tick = NewTick { schedule: schedule.clone(), tick, job, now };
-        if shared.store.tick(&tick).await? && enqueued {
-            tracing::info!(schedule, asset = %page.recurring.asset, "a recurring job was enqueued");
+        let mut tick = NewTick { schedule: schedule.clone(), tick, job, now };
+        match shared.store.tick(&tick).await {
+            Ok(true) if enqueued => {
+                tracing::info!(schedule, asset = %page.recurring.asset, "a recurring job was enqueued");
+            }
+            Ok(_) => {}
+            // Said once: asking again would be refused again, and keep the other schedules waiting.
+            Err(StoreError::Refused { sentence }) => {
+                tracing::error!(
+                    schedule,
+                    why = sentence,
+                    "a recurring job was refused; its tick is passed over"
+                );
+                tick.job = None;
+                shared.store.tick(&tick).await?;
+            }
+            Err(error) => return Err(error),
         }
     }
     if count > 0 && book.assets.contains_key(&page.recurring.asset) {

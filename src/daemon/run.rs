@@ -12,7 +12,7 @@ use crate::domain::breaker::HealthEvent;
 use crate::domain::chain::Chain;
 use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
-use crate::domain::plan::{Circumstances, Override, Plan, draw};
+use crate::domain::plan::{Circumstances, Known, Override, Plan, draw};
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, PastAttempt};
@@ -32,8 +32,9 @@ pub(super) struct Task {
     pub(super) book: Arc<Book>,
     pub(super) page: Arc<AssetPage>,
     pub(super) claim: Claim,
-    pub(super) hold: Hold,
     pub(super) reserved: Reserved,
+    /// Dropped last, as in [`Run`].
+    pub(super) hold: Hold,
 }
 
 /// Why a run stops before its walk has ended.
@@ -53,7 +54,6 @@ pub(super) struct Run {
     pub(super) book: Arc<Book>,
     pub(super) page: Arc<AssetPage>,
     pub(super) claim: Claim,
-    pub(super) hold: Hold,
     pub(super) reserved: Reserved,
     pub(super) walk: Walk,
     pub(super) ask: Ask,
@@ -63,6 +63,10 @@ pub(super) struct Run {
     pub(super) delivery: Option<Delivery>,
     /// An operation of the adopted run that is polled on: its link, attempt and name.
     pub(super) accepted: Option<(usize, AttemptId, String)>,
+    /// Links of the adopted run whose skipping is in the ledger already.
+    pub(super) noted: Vec<usize>,
+    /// The row of the paid call under way.
+    pub(super) open: Option<AttemptId>,
     /// What this run has cost so far, in micro-dollars.
     pub(super) cost_micros: i64,
     /// Whether any call was made: then a run that is handed back stays open.
@@ -73,6 +77,8 @@ pub(super) struct Run {
     pub(super) digest: String,
     /// Whether somebody refused the prompt.
     pub(super) refused: bool,
+    /// Dropped last: when the claim loop sees the job gone, its permit is back.
+    pub(super) hold: Hold,
 }
 
 impl Run {
@@ -101,11 +107,11 @@ impl Run {
             Err(why) => Some(format!("the asset's prompt template cannot be rendered: {why}")),
         };
         let mut run = Self::begin(task, prompt.unwrap_or_default());
-        if let Some(trouble) = trouble {
-            return run.end(End::AskPerson, Some(trouble)).await;
-        }
         if let Err(interrupt) = run.take_up().await {
             return run.interrupted(interrupt).await;
+        }
+        if let Some(trouble) = trouble {
+            return run.end(End::AskPerson, Some(trouble)).await;
         }
         loop {
             let step = run.walk.next(run.shared.now(), run.shared.jitter());
@@ -140,6 +146,8 @@ impl Run {
             unsettled: Vec::new(),
             delivery: None,
             accepted: None,
+            open: None,
+            noted: Vec::new(),
             cost_micros: 0,
             attempted: false,
             primary_failure: None,
@@ -148,15 +156,19 @@ impl Run {
         }
     }
 
-    /// Tells the walk, and remembers what health wants to know of the primary.
     fn tell(&mut self, provider: &ProviderName, outcome: Outcome) {
-        if let Outcome::Failed(class, why) = &outcome {
+        self.notice(provider, &outcome);
+        self.walk.tell(outcome, self.shared.now(), self.shared.jitter());
+    }
+
+    /// Remembers what the end of the run says of the prompt and of the primary.
+    fn notice(&mut self, provider: &ProviderName, outcome: &Outcome) {
+        if let Outcome::Failed(class, why) = outcome {
             self.refused |= matches!(class, FailureClass::Refused { .. });
             if self.page.asset.chain.primary() == Some(provider) && *class != FailureClass::Internal {
                 self.primary_failure = Some((provider.clone(), format!("{class}: {why}")));
             }
         }
-        self.walk.tell(outcome, self.shared.now(), self.shared.jitter());
     }
 
     /// Waits, unless the lease goes or the daemon stops first.
@@ -177,20 +189,24 @@ impl Run {
         }
         for (position, attempts) in links {
             self.attempted = true;
+            if attempts.iter().any(|attempt| attempt.status == "skipped") {
+                self.noted.push(position as usize);
+            }
             self.take_up_link(position as usize, attempts).await?;
         }
         Ok(())
     }
 
     async fn take_up_link(&mut self, position: usize, attempts: Vec<PastAttempt>) -> Result<(), Interrupt> {
-        let calls = u32::try_from(attempts.len()).unwrap_or(u32::MAX);
+        let calls = attempts.iter().filter(|attempt| attempt.status != "skipped").count();
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let Some(last) = attempts.into_iter().next_back() else { return Ok(()) };
         let now = self.shared.now();
         let class = last.class.as_deref().and_then(FailureClass::parse);
         match (last.status.as_str(), class) {
-            ("failed", Some(FailureClass::Internal)) => self.walk.resume_at(position, now),
             ("failed" | "unknown", Some(class)) => {
                 let outcome = Outcome::Failed(class, last.error.unwrap_or_default());
+                self.notice(&last.provider, &outcome);
                 self.walk.take_up(position, calls, outcome, now);
             }
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
@@ -201,7 +217,9 @@ impl Run {
             ("started" | "accepted", _) => {
                 let why = "the worker died during the call, and what became of it is not known".to_owned();
                 self.settle_unknown(&last, position, &why).await?;
-                self.walk.take_up(position, calls, Outcome::Failed(FailureClass::UnknownOutcome, why), now);
+                let outcome = Outcome::Failed(FailureClass::UnknownOutcome, why);
+                self.notice(&last.provider, &outcome);
+                self.walk.take_up(position, calls, outcome, now);
             }
             _ => self.walk.resume_at(position, now),
         }
@@ -307,7 +325,15 @@ fn plan(shared: &Shared, book: &Book, asset: &Asset, claim: &Claim, digest: &str
     let health = shared.board.all();
     let now = shared.now();
     let circumstances = Circumstances { medium: asset.medium, now, refused_before: &refused_before };
-    draw(&chain, forced.as_ref(), circumstances, |name| book.known(name, &health))
+    // No gate stands before an operation that is only to be asked after: it is paid for already.
+    let polled = |name: &ProviderName| {
+        let mut past = claim.run.past.iter();
+        past.any(|past| past.provider == *name && past.status == "accepted" && past.operation.is_some())
+    };
+    draw(&chain, forced.as_ref(), circumstances, |name| match book.known(name, &health) {
+        known if polled(name) => Known { health: None, ..known },
+        known => known,
+    })
 }
 
 fn rules(asset: &Asset, claim: &Claim, deadline: Timestamp) -> JobRules {

@@ -1,5 +1,7 @@
 //! What a claim asks for and what it brings.
 
+use std::collections::BTreeMap;
+
 use crate::domain::chain::Chain;
 use crate::domain::job::{Job, JobId, RunId};
 use crate::domain::name::{AssetName, ProviderName};
@@ -22,6 +24,8 @@ pub struct ClaimRequest {
     pub owner: String,
     /// The assets wanted, each with its free capacity.
     pub wanted: Vec<Wanted>,
+    /// Most jobs of all the assets that share a provider.
+    pub free: BTreeMap<ProviderName, u32>,
     /// Most jobs in all.
     pub limit: u32,
 }
@@ -35,6 +39,8 @@ pub struct Wanted {
     pub chain: Chain,
     /// Most jobs of it.
     pub most: u32,
+    /// The provider that its jobs will call first, where that one's free calls bound them too.
+    pub shares: Option<ProviderName>,
 }
 
 /// A claimed job with its open run.

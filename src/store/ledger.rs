@@ -29,6 +29,12 @@ pub enum Entry {
         /// The vendor's name for the operation.
         operation: String,
     },
+    /// A call was stopped because its job is gone. Where somebody has ended its run, nobody takes it up any
+    /// more, and what became of it is not known; where the run is open, its next holder settles it.
+    Abandon {
+        /// The attempt.
+        attempt: AttemptId,
+    },
     /// An attempt has its verdict while its run goes on.
     Settle(Box<AttemptResult>),
     /// A run has ended.

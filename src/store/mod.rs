@@ -16,7 +16,7 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
-pub use claim::{Claim, ClaimRequest, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
+pub use claim::{Claim, ClaimRequest, Held, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
 pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
@@ -39,13 +39,9 @@ pub trait Store: Send + Sync {
     /// Claims due jobs, and takes over those whose lease has ended: highest priority first, then oldest.
     async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
 
-    /// Renews the leases of `tokens` until `until` and says which jobs are still held. What is missing from the
-    /// answer was cancelled or lost.
-    async fn renew(
-        &self,
-        tokens: &[LeaseToken],
-        until: Timestamp,
-    ) -> Result<Vec<(LeaseToken, JobId)>, StoreError>;
+    /// Renews the leases that are `held` until `until` and says which of them still are. What is missing from
+    /// the answer was cancelled or lost. A job of the same claim that is not named runs into its lease's end.
+    async fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<Held>, StoreError>;
 
     /// Ends the leases of workers that are certainly dead, so that the next claim takes their jobs over.
     async fn expire(&self, owner: &str, now: Timestamp) -> Result<u64, StoreError>;

@@ -1,6 +1,6 @@
 //! Claims and leases on SQLite.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
@@ -16,17 +16,17 @@ use crate::store::error::StoreError;
 
 /// One index seek per level, highest first; SQLite stops at the limit before it opens the lower levels.
 const DUE: &str = "
-    SELECT id FROM (
-        SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 9 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 8 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 7 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 6 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 5 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 4 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 3 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 2 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 1 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 0 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+    SELECT id, priority, run_at FROM (
+        SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 9 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 8 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 7 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 6 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 5 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 4 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 3 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 2 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 1 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
+        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 0 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
     ) LIMIT $3";
 
 /// One index seek for each asset and level.
@@ -36,7 +36,8 @@ const NEXT_DUE: &str = "
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
 
 const ORPHANED: &str = "
-    SELECT id FROM jobs WHERE status = 'running' AND lease_until <= $2 AND asset = $1 LIMIT $3";
+    SELECT id, priority, run_at FROM jobs WHERE status = 'running' AND lease_until <= $2 AND asset = $1
+    ORDER BY priority DESC, run_at, id LIMIT $3";
 
 const CLAIM: &str = "
     UPDATE jobs
@@ -83,20 +84,9 @@ pub(super) async fn claim_due(
     readers: &SqlitePool,
     request: &ClaimRequest,
 ) -> Result<Vec<Claim>, StoreError> {
-    let mut due = Vec::new();
-    let mut orphaned = Vec::new();
-    let mut left = request.limit;
-    for wanted in &request.wanted {
-        for (sql, ids) in [(ORPHANED, &mut orphaned), (DUE, &mut due)] {
-            let most = left.min(wanted.most);
-            if most == 0 {
-                break;
-            }
-            let found = find(readers, sql, wanted, request.now, most).await?;
-            left = left.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-            ids.extend(found);
-        }
-    }
+    let mut room = Room::of(request);
+    let orphaned = room.choose(candidates(readers, ORPHANED, request).await?);
+    let due = room.choose(candidates(readers, DUE, request).await?);
     if due.is_empty() && orphaned.is_empty() {
         return Ok(Vec::new());
     }
@@ -111,17 +101,18 @@ pub(super) async fn claim_due(
 /// Renews leases and says what is still held.
 pub(super) async fn renew(
     writer: &SqlitePool,
-    tokens: &[LeaseToken],
+    held: &[Held],
     until: Timestamp,
 ) -> Result<Vec<Held>, StoreError> {
-    let tokens: Vec<&str> = tokens.iter().map(|token| token.0.as_str()).collect();
+    let held: Vec<Value> = held.iter().map(|(token, job)| json!([job, token.0])).collect();
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let rows = sqlx::query(
         "UPDATE jobs SET lease_until = $2
-         WHERE lease_token IN (SELECT value FROM json_each($1)) AND +status = 'running'
-         RETURNING lease_token, id",
+         FROM (SELECT value ->> 0 AS id, value ->> 1 AS token FROM json_each($1)) AS held
+         WHERE jobs.id = held.id AND +jobs.lease_token = held.token AND +jobs.status = 'running'
+         RETURNING jobs.lease_token, jobs.id",
     )
-    .bind(json!(tokens).to_string())
+    .bind(Value::Array(held).to_string())
     .bind(to_text(until))
     .fetch_all(&mut *tx)
     .await?;
@@ -166,20 +157,74 @@ pub(super) async fn next_due_at(
     Ok(soonest.as_deref().and_then(from_text))
 }
 
-async fn find(
+/// A job that may be taken.
+struct Candidate {
+    id: i64,
+    priority: i64,
+    run_at: String,
+    /// The place of its asset among what is wanted.
+    wanted: usize,
+}
+
+/// What is still free, while candidates are chosen.
+struct Room<'a> {
+    wanted: &'a [Wanted],
+    left: u32,
+    most: Vec<u32>,
+    free: BTreeMap<&'a ProviderName, u32>,
+}
+
+impl<'a> Room<'a> {
+    fn of(request: &'a ClaimRequest) -> Self {
+        Self {
+            wanted: &request.wanted,
+            left: request.limit,
+            most: request.wanted.iter().map(|wanted| wanted.most).collect(),
+            free: request.free.iter().map(|(provider, free)| (provider, *free)).collect(),
+        }
+    }
+
+    /// The candidates there is room for: the highest priority first, then the oldest, whatever the asset.
+    fn choose(&mut self, mut found: Vec<Candidate>) -> Vec<i64> {
+        found.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.run_at.cmp(&b.run_at)).then(a.id.cmp(&b.id)));
+        found.into_iter().filter(|candidate| self.take(candidate.wanted)).map(|found| found.id).collect()
+    }
+
+    fn take(&mut self, wanted: usize) -> bool {
+        let shares = self.wanted.get(wanted).and_then(|wanted| wanted.shares.as_ref());
+        let mut unshared = u32::MAX;
+        let free = shares.and_then(|provider| self.free.get_mut(provider)).unwrap_or(&mut unshared);
+        let Some(most) = self.most.get_mut(wanted) else { return false };
+        if self.left == 0 || *most == 0 || *free == 0 {
+            return false;
+        }
+        self.left -= 1;
+        *most -= 1;
+        *free -= 1;
+        true
+    }
+}
+
+/// The first jobs of every wanted asset, as many as its own room could take.
+async fn candidates(
     readers: &SqlitePool,
     sql: &'static str,
-    wanted: &Wanted,
-    now: Timestamp,
-    most: u32,
-) -> Result<Vec<i64>, StoreError> {
-    let ids = sqlx::query_scalar(sql)
-        .bind(wanted.asset.as_str())
-        .bind(to_text(now))
-        .bind(i64::from(most))
-        .fetch_all(readers)
-        .await?;
-    Ok(ids)
+    request: &ClaimRequest,
+) -> Result<Vec<Candidate>, StoreError> {
+    let mut found = Vec::new();
+    for (place, wanted) in request.wanted.iter().enumerate() {
+        let rows = sqlx::query(sql)
+            .bind(wanted.asset.as_str())
+            .bind(to_text(request.now))
+            .bind(i64::from(wanted.most.min(request.limit)))
+            .fetch_all(readers)
+            .await?;
+        for row in &rows {
+            let (id, priority, run_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            found.push(Candidate { id, priority, run_at, wanted: place });
+        }
+    }
+    Ok(found)
 }
 
 async fn take(

@@ -31,6 +31,13 @@ const SETTLE: &str = "
     SET status = $2, class = $3, error = $4, http_status = $5, request_id = $6, finished_at = $7, cost_micros = $8
     WHERE id = $1 AND status IN ('started', 'accepted')";
 
+const ABANDON: &str = "
+    UPDATE attempts
+    SET status = 'unknown', class = 'unknown_outcome', finished_at = $2,
+        error = 'the job was cancelled during the call, and what became of it is not known'
+    WHERE id = $1 AND status IN ('started', 'accepted')
+        AND EXISTS (SELECT 1 FROM runs WHERE id = attempts.run_id AND finished_at IS NOT NULL)";
+
 const INSERT_SETTLED: &str = "
     INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, class, error, http_status,
                           request_id, fingerprint, started_at, finished_at, cost_micros)
@@ -88,6 +95,7 @@ pub(super) async fn record(
         match entry {
             Entry::Begin { token, facts } => *answer = begin(&mut tx, token, facts).await?,
             Entry::Accept { attempt, operation } => accept(&mut tx, *attempt, operation).await?,
+            Entry::Abandon { attempt } => abandon(&mut tx, *attempt, now).await?,
             Entry::Settle(result) => {
                 if book(&mut tx, result, &mut fresh).await? {
                     events.extend(&result.event);
@@ -170,6 +178,11 @@ async fn accept(tx: &mut SqliteConnection, attempt: AttemptId, operation: &str) 
     .bind(operation)
     .execute(tx)
     .await?;
+    Ok(())
+}
+
+async fn abandon(tx: &mut SqliteConnection, attempt: AttemptId, now: Timestamp) -> Result<(), StoreError> {
+    sqlx::query(ABANDON).bind(attempt.0).bind(to_text(now)).execute(tx).await?;
     Ok(())
 }
 

@@ -25,8 +25,8 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, Claim, ClaimRequest, Entry, JobFilter, JobRow, JobStory, LeaseToken, ManualRow, NewJob,
-    NewTick, Notice, Provided, Store, StoreError, Written,
+    AssetCount, Claim, ClaimRequest, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice,
+    Provided, Store, StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -81,8 +81,8 @@ impl Store for SqliteStore {
         claim::claim_due(&self.pools.writer, &self.pools.readers, request).await
     }
 
-    async fn renew(&self, tokens: &[LeaseToken], until: Timestamp) -> Result<Vec<Held>, StoreError> {
-        claim::renew(&self.pools.writer, tokens, until).await
+    async fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<Held>, StoreError> {
+        claim::renew(&self.pools.writer, held, until).await
     }
 
     async fn expire(&self, owner: &str, now: Timestamp) -> Result<u64, StoreError> {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::vendor::Vendor;
 use super::{Place, texts, within};
 
-const SENTENCE: &str = "SELECT sentence GLOB 'Primary provider last failed * ago. Last run used fallback: template.'
+const SENTENCE: &str =
+    "SELECT sentence GLOB 'Primary provider last failed * ago. Last run used fallback: template.'
     FROM health WHERE asset = 'social-text'";
 
 /// A wake-up that a test could mistake for the one it waits for does not come.
@@ -48,7 +49,7 @@ fn jobs_after_the_primarys_death_are_the_fallbacks_and_one_probe_brings_it_back(
     place.sql(&insert(&["meanwhile"]));
     let attempts = "SELECT group_concat(a.provider || ' ' || a.status || ' ' || coalesce(substr(a.error, 1, 12), ''), ', ')
         FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.slug = 'meanwhile'";
-    place.shows(attempts, "house skipped breaker open, template delivered ");
+    place.shows(attempts, "house skipped breaker open, template delivered");
 
     vendor.restart();
     vendor.hold();
@@ -61,7 +62,10 @@ fn jobs_after_the_primarys_death_are_the_fallbacks_and_one_probe_brings_it_back(
     place.shows("SELECT count(*) FROM jobs WHERE slug GLOB 'back-*' AND provider = 'template'", "4");
     place.finds("SELECT state FROM provider_health WHERE provider = 'house'", "half-open");
     vendor.release();
-    place.shows("SELECT provider, fallback_used FROM jobs WHERE slug GLOB 'back-*' AND provider <> 'template'", "house|0");
+    place.shows(
+        "SELECT provider, fallback_used FROM jobs WHERE slug GLOB 'back-*' AND provider <> 'template'",
+        "house|0",
+    );
     place.finds(
         "SELECT count(*) FROM attempts a JOIN jobs j ON j.id = a.job_id
          WHERE j.slug GLOB 'back-*' AND a.provider = 'house' AND a.status <> 'skipped'",

@@ -14,8 +14,14 @@ fn two_daemons_do_each_job_once() {
         ));
     }
     place.shows("SELECT count(*) FROM jobs WHERE status = 'done' AND runs = 1", "200");
-    place.finds("SELECT count(*), count(DISTINCT job_id), min(outcome), max(outcome) FROM runs", "200|200|delivered|delivered");
-    place.finds("SELECT count(*), count(DISTINCT job_id), min(status), max(status) FROM attempts", "200|200|delivered|delivered");
+    place.finds(
+        "SELECT count(*), count(DISTINCT job_id), min(outcome), max(outcome) FROM runs",
+        "200|200|delivered|delivered",
+    );
+    place.finds(
+        "SELECT count(*), count(DISTINCT job_id), min(status), max(status) FROM attempts",
+        "200|200|delivered|delivered",
+    );
     first.stop();
     second.stop();
 }
@@ -48,7 +54,10 @@ fn the_key_is_in_no_log_and_in_no_row() {
     assert!(dump.contains("answered-401") && !dump.contains(KEY), "the key is in the dump");
     daemon.stop();
     let files = walk(place.folder.path());
-    assert!(files.iter().any(|file| file.ends_with("log-0")) && files.iter().any(|file| file.ends_with("backstop.db")));
+    assert!(
+        files.iter().any(|file| file.ends_with("log-0"))
+            && files.iter().any(|file| file.ends_with("backstop.db"))
+    );
     for file in files {
         let bytes = std::fs::read(&file).expect("read");
         let found = bytes.windows(KEY.len()).any(|window| window == KEY.as_bytes());

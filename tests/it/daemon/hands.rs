@@ -26,7 +26,10 @@ fn a_job_whose_links_are_all_rate_limited_comes_back_and_then_asks_a_person() {
     place.finds("SELECT number, outcome FROM runs ORDER BY number", "1|later\n2|exhausted");
     let reasons = place.sql("SELECT reasons FROM manual_queue");
     let lines: Vec<&str> = reasons.lines().collect();
-    assert!(lines.len() == 2 && lines[0].starts_with("house: ") && lines[1].starts_with("second: "), "{reasons}");
+    assert!(
+        lines.len() == 2 && lines[0].starts_with("house: ") && lines[1].starts_with("second: "),
+        "{reasons}"
+    );
     assert_eq!((house.calls(), second.calls()), (1, 1));
     place.finds(
         "SELECT sentence LIKE '% Last run needed a person.' FROM health WHERE asset = 'social-text'",
@@ -98,7 +101,8 @@ fn a_person_may_be_wished_for_and_a_failure_may_be_an_end() {
     house.answer_instead(Some(error(401, "invalid_api_key", "Incorrect API key provided")));
     let teaser = "[assets.teaser]\nchain = [\"house\"]\non_exhausted = \"fail\"\n";
     let place = Place::new(&format!("{}{teaser}", texts(r#"["house"]"#, &[("house", house.url())])));
-    place.sql("INSERT INTO jobs (asset, slug, provider_override) VALUES ('social-text', 'by-hand', 'manual')");
+    place
+        .sql("INSERT INTO jobs (asset, slug, provider_override) VALUES ('social-text', 'by-hand', 'manual')");
     assert!(place.drain().success());
     place.finds("SELECT status, provider_override, message FROM jobs", "manual||Social text needs a person");
     place.finds("SELECT override, outcome FROM runs", "manual|exhausted");
@@ -107,12 +111,18 @@ fn a_person_may_be_wished_for_and_a_failure_may_be_an_end() {
 
     place.sql("INSERT INTO jobs (asset, slug) VALUES ('teaser', 'an-end')");
     assert!(place.drain().success());
-    place.finds("SELECT status, message, error LIKE 'house: auth: %' FROM jobs WHERE asset = 'teaser'", "failed|Teaser failed|1");
+    place.finds(
+        "SELECT status, message, error LIKE 'house: auth: %' FROM jobs WHERE asset = 'teaser'",
+        "failed|Teaser failed|1",
+    );
     place.finds("SELECT sentence LIKE '% Last run failed.' FROM health WHERE asset = 'teaser'", "1");
 
     // What a person provides counts as theirs.
     place.sql("UPDATE jobs SET status = 'done', text = 'Written by a person.' WHERE slug = 'by-hand'");
-    place.finds("SELECT status, provider, message FROM jobs WHERE slug = 'by-hand'", "done|manual|Social text ready");
+    place.finds(
+        "SELECT status, provider, message FROM jobs WHERE slug = 'by-hand'",
+        "done|manual|Social text ready",
+    );
 }
 
 #[test]
@@ -120,7 +130,9 @@ fn a_refused_prompt_is_not_sent_to_that_provider_again_until_it_changes() {
     let house = Vendor::start();
     house.answer_instead(Some(error(400, "content_policy_violation", "This request was rejected")));
     let place = Place::new(&texts(r#"["house", "manual"]"#, &[("house", house.url())]));
-    place.sql("INSERT INTO jobs (asset, slug, prompt) VALUES ('social-text', 'delicate', 'Say something rude')");
+    place.sql(
+        "INSERT INTO jobs (asset, slug, prompt) VALUES ('social-text', 'delicate', 'Say something rude')",
+    );
     assert!(place.drain().success());
     place.finds("SELECT status FROM jobs", "manual");
     place.finds("SELECT class FROM attempts", "refused");

@@ -1,5 +1,8 @@
 //! Interrupted lives: a person's cancel, a stop, a second stop, a kill.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
 use rustix::process::Signal;
 
 use super::vendor::Vendor;
@@ -55,7 +58,10 @@ fn a_held_job_is_not_taken_over_while_its_lease_is_renewed() {
     place.enqueue("slow");
     vendor.is_called(1);
     let lease = place.sql("SELECT lease_until FROM jobs");
-    place.shows(&format!("SELECT lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+2 seconds') FROM jobs"), "1");
+    place.shows(
+        &format!("SELECT lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+2 seconds') FROM jobs"),
+        "1",
+    );
     vendor.release();
     place.shows("SELECT status, provider FROM jobs", "done|house");
     place.finds("SELECT count(*) FROM attempts", "1");
@@ -76,7 +82,10 @@ fn a_stopping_daemon_finishes_what_runs_and_begins_nothing() {
     place.enqueue("too-late");
     vendor.release();
     assert!(daemon.ends().success());
-    place.finds("SELECT slug, status, provider FROM jobs ORDER BY id", "under-way|done|house\ntoo-late|pending|");
+    place.finds(
+        "SELECT slug, status, provider FROM jobs ORDER BY id",
+        "under-way|done|house\ntoo-late|pending|",
+    );
     place.finds("SELECT count(*) FROM runs", "1");
     assert_eq!(vendor.calls(), 1);
     let left: Vec<_> = std::fs::read_dir(place.folder.path())
@@ -109,7 +118,10 @@ fn a_second_signal_hands_back_and_the_next_daemon_goes_on_with_the_same_run() {
         "SELECT provider, status, class FROM attempts ORDER BY id",
         "house|unknown|unknown_outcome\ntemplate|delivered|",
     );
-    place.finds("SELECT consecutive_failures, last_class FROM provider_health WHERE provider = 'house'", "1|unknown_outcome");
+    place.finds(
+        "SELECT consecutive_failures, last_class FROM provider_health WHERE provider = 'house'",
+        "1|unknown_outcome",
+    );
     assert_eq!(vendor.calls(), 1, "a call that may have been billed is not made again");
 }
 
@@ -118,7 +130,10 @@ fn a_killed_daemons_run_is_taken_over_at_once_and_no_call_is_paid_twice() {
     let house = Vendor::holding();
     let second = Vendor::holding();
     let addresses = [("house", house.url()), ("second", second.url())];
-    let place = Place::new(&format!("[queue]\nlease = \"1h\"\n{}", texts(r#"["house", "second", "manual"]"#, &addresses)));
+    let place = Place::new(&format!(
+        "[queue]\nlease = \"1h\"\n{}",
+        texts(r#"["house", "second", "manual"]"#, &addresses)
+    ));
     let daemon = place.serve();
     place.enqueue("orphan");
     house.is_called(1);
@@ -129,7 +144,10 @@ fn a_killed_daemons_run_is_taken_over_at_once_and_no_call_is_paid_twice() {
     let daemon = place.serve();
     second.is_called(1);
     place.finds("SELECT status, deaths FROM jobs", "running|1");
-    place.finds("SELECT provider, status, class FROM attempts ORDER BY id", "house|unknown|unknown_outcome\nsecond|started|");
+    place.finds(
+        "SELECT provider, status, class FROM attempts ORDER BY id",
+        "house|unknown|unknown_outcome\nsecond|started|",
+    );
     second.release();
     place.shows("SELECT status, provider, fallback_used, deaths FROM jobs", "done|second|1|0");
     place.finds("SELECT id, number, outcome FROM runs", "1|1|delivered");
@@ -138,5 +156,47 @@ fn a_killed_daemons_run_is_taken_over_at_once_and_no_call_is_paid_twice() {
         "SELECT primary_provider, primary_last_error LIKE 'unknown_outcome:%' FROM asset_health",
         "house|1",
     );
+    daemon.stop();
+}
+
+#[test]
+fn a_job_that_many_workers_died_of_goes_to_a_person_with_its_calls_settled() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"", &vendor);
+    place.enqueue("deadly");
+    place.sql("UPDATE jobs SET deaths = 4");
+    let daemon = place.serve();
+    vendor.is_called(1);
+    daemon.kill();
+    assert!(place.drain().success());
+    place.finds("SELECT status, error LIKE 'its worker died 5 times%' FROM jobs", "manual|1");
+    place.finds("SELECT status, class FROM attempts WHERE provider = 'house'", "unknown|unknown_outcome");
+    assert_eq!(vendor.calls(), 1);
+}
+
+#[test]
+fn a_verdict_waits_for_a_shell_that_holds_the_database() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"", &vendor);
+    let daemon = place.serve();
+    place.enqueue("patient");
+    vendor.is_called(1);
+    let shell = Command::new("sqlite3")
+        .arg(place.file("backstop.db"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the sqlite3 shell");
+    let mut shell = super::Killed(shell);
+    let mut stdin = shell.0.stdin.take().expect("piped");
+    let mut held = String::new();
+    writeln!(stdin, "BEGIN IMMEDIATE; SELECT 'held';").expect("it reads");
+    BufReader::new(shell.0.stdout.take().expect("piped")).read_line(&mut held).expect("it answers");
+    vendor.release();
+    daemon.says("the ledger waits for the database");
+    writeln!(stdin, "ROLLBACK;").expect("it reads");
+    place.shows("SELECT status, provider FROM jobs", "done|house");
+    place.finds("SELECT count(*), min(status) FROM attempts", "1|delivered");
+    assert_eq!(vendor.calls(), 1);
     daemon.stop();
 }

@@ -106,8 +106,7 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
 /// A rate limit with its hint.
 pub(super) fn rate_limited(seconds: u32) -> Reply {
     let body = json!({"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}});
-    let headers =
-        vec![("content-type", "application/json".to_owned()), ("retry-after", seconds.to_string())];
+    let headers = vec![("content-type", "application/json".to_owned()), ("retry-after", seconds.to_string())];
     Reply::Http { status: 429, headers, body: body.to_string().into_bytes() }
 }
 
