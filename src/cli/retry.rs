@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::said::{Said, usage};
+use super::said::{Exit, Said, usage};
 use super::session::Session;
 use super::typed;
 use super::wire::Opened;
@@ -56,7 +56,8 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     }
     let refusals: Vec<_> = refused.iter().map(|(job, why)| json!({ "job": job, "why": why })).collect();
     let json = json!({ "retried": retried, "refused": refusals });
-    Ok(Said { text, json, fine: refused.is_empty() })
+    let exit = if refused.is_empty() { Exit::Done } else { Exit::Failed };
+    Ok(Said { text, json, exit })
 }
 
 async fn wanted(opened: &Opened, args: &Args) -> anyhow::Result<Vec<JobId>> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
@@ -15,14 +16,36 @@ pub(super) struct Said {
     pub(super) text: String,
     /// For programs.
     pub(super) json: Value,
-    /// Whether the verb did what it was asked to.
-    pub(super) fine: bool,
+    /// Whether it went well.
+    pub(super) exit: Exit,
+}
+
+/// What a verb came to, for whoever called the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It did what it was asked to.
+    Done,
+    /// It could not.
+    Failed,
+    /// The command line (clap uses this code too) or the configuration is wrong. The unit of systemd does not
+    /// restart after it.
+    Mistake,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Mistake => 2,
+        })
+    }
 }
 
 impl Said {
     /// A verb that did what it was asked to.
     pub(super) fn fine(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, fine: true }
+        Self { text: text.into(), json, exit: Exit::Done }
     }
 
     /// Prints it to standard output.
@@ -41,12 +64,12 @@ impl Said {
     }
 }
 
-/// A wrong word on the command line, as against a wish that failed.
+/// A wrong word on the command line or in the configuration, as against a wish that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
-/// The error of a wrong word on the command line.
+/// The error of a wrong word on the command line or in the configuration.
 pub(super) fn usage(sentence: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(sentence.into()))
 }

@@ -239,13 +239,16 @@ pub(super) fn dollars(micros: i64) -> String {
     format!("${}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
 }
 
-/// How long something took: `2.1 s`, `4 minutes`.
+/// How long something took: `46 ms`, `2.1 s`, `4 minutes`.
 fn length(from: &str, to: &str) -> String {
     let instants: Option<(Timestamp, Timestamp)> = from_text(from).zip(from_text(to));
     let Some((from, to)) = instants else { return "an unknown time".to_owned() };
     let length = between(from, to);
     if length.as_secs() >= 60 {
         return spoken(length);
+    }
+    if length.as_secs() == 0 {
+        return format!("{} ms", length.as_millis());
     }
     format!("{}.{} s", length.as_secs(), length.subsec_millis() / 100)
 }
@@ -271,6 +274,9 @@ mod tests {
         assert_eq!(dollars(12_345_678), "$12.3456");
         let check =
             |to: &str, expected: &str| assert_eq!(length("2026-11-22T13:49:00.000Z", to), expected, "{to}");
+        check("2026-11-22T13:49:00.000Z", "0 ms");
+        check("2026-11-22T13:49:00.046Z", "46 ms");
+        check("2026-11-22T13:49:01.000Z", "1.0 s");
         check("2026-11-22T13:49:02.140Z", "2.1 s");
         check("2026-11-22T13:53:02.140Z", "4 minutes");
         check("soon", "an unknown time");

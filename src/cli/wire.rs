@@ -15,6 +15,8 @@ use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
 use crate::vault::{LocalVault, Vault};
 
+use super::said::usage;
+
 /// The configuration with its database open and up to date.
 pub struct Opened {
     /// The configuration.
@@ -78,7 +80,7 @@ pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
 /// As [`book`], with another vault.
 ///
 /// # Errors
-/// With what does not compile.
+/// With what does not compile: a mistake of the configuration.
 pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyhow::Result<Book> {
     let secrets: HashMap<_, _> = config
         .providers
@@ -87,8 +89,9 @@ pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyho
             config.secrets.key(&provider.name).map(|key| (provider.name.clone(), key.clone()))
         })
         .collect();
-    let providers = Providers::new(&config.providers, secrets, Arc::clone(clock))?;
-    Book::new(config, Arc::new(providers), vault).map_err(anyhow::Error::msg)
+    let providers = Providers::new(&config.providers, secrets, Arc::clone(clock));
+    let providers = providers.map_err(|mistakes| usage(mistakes.to_string()))?;
+    Book::new(config, Arc::new(providers), vault).map_err(usage)
 }
 
 /// A daemon over an open database.

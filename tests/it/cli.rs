@@ -266,10 +266,61 @@ fn a_configuration_is_checked_whole() {
     assert_snapshot!("check_bad", desk.fails(&["--config", "bad.toml", "check"]));
     let bad = desk.run(&["--config", "bad.toml", "--json", "check"]);
     let mistakes: Value = serde_json::from_str(&bad.out).expect("JSON");
-    assert_eq!((bad.code, mistakes["mistakes"].as_array().map(Vec::len)), (Some(1), Some(2)));
+    assert_eq!((bad.code, mistakes["mistakes"].as_array().map(Vec::len)), (Some(2), Some(2)));
     let prompt = "--set=assets.hero-image.prompt={{ input.";
-    assert!(desk.fails(&[prompt, "check"]).starts_with("1: "));
+    assert!(desk.fails(&[prompt, "check"]).starts_with("2: "));
     assert!(!desk.path("assets").exists() && !desk.path("queue.db").exists(), "check makes nothing");
+}
+
+#[test]
+fn a_wrong_configuration_ends_every_verb_with_code_2() {
+    let desk = Desk::new();
+    // The unit of systemd starts the daemon again after every other code.
+    let verbs: [&[&str]; 15] = [
+        &["serve"],
+        &["drain"],
+        &["enqueue", "hero-image", "x"],
+        &["jobs"],
+        &["show", "1"],
+        &["plan", "hero-image"],
+        &["health"],
+        &["manual"],
+        &["resolve", "2", "--text", "x"],
+        &["retry", "1"],
+        &["cancel", "1"],
+        &["providers"],
+        &["providers", "reset", "quill"],
+        &["check"],
+        &["migrate"],
+    ];
+    for verb in verbs {
+        let said = desk.fails(&[&["--set", "queue.concurrency=none"], verb].concat());
+        assert!(said.starts_with("2: ") && said.contains("queue.concurrency"), "{verb:?}: {said}");
+        let said = desk.fails(&[&["--config", "nowhere.toml"], verb].concat());
+        assert!(said.starts_with("2: ") && said.contains("nowhere.toml"), "{verb:?}: {said}");
+    }
+    // What only shows when it is compiled.
+    for verb in ["serve", "drain", "check"] {
+        let said = desk.fails(&["--set=assets.hero-image.prompt={{ input.", verb]);
+        assert!(said.starts_with("2: ") && said.contains("assets.hero-image"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn a_grace_longer_than_systemds_patience_is_warned_of() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/backstop.service");
+    let unit = std::fs::read_to_string(unit).expect("is there");
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("is set");
+    let stop: u64 = stop.parse().expect("plain seconds");
+    let desk = Desk::empty();
+    let warned = |grace: u64| {
+        let said = desk.says(&["--set", &format!("queue.grace={grace}s"), "check"]);
+        let json = desk.json(&["--set", &format!("queue.grace={grace}s"), "check"]);
+        assert_eq!(said.contains("raise TimeoutStopSec="), json["warnings"][0].is_string(), "{said}");
+        json["warnings"][0].is_string()
+    };
+    assert!(warned(stop));
+    assert!(!warned(stop - 1));
 }
 
 #[test]
@@ -493,8 +544,10 @@ fn the_demo_works_offline_and_twice() {
     let first = desk.run(&["demo"]);
     assert_eq!(first.code, Some(0), "{}", first.err);
     let told = first.out.replace(env!("CARGO_BIN_EXE_backstop"), "[backstop]");
-    let told =
-        Regex::new(r"after \d+\.\d s").expect("valid").replace_all(&told, "after [length]").into_owned();
+    let told = Regex::new(r"after (\d+ ms|\d+\.\d s)")
+        .expect("valid")
+        .replace_all(&told, "after [length]")
+        .into_owned();
     // What the catalog learns to speak changes this reason and nothing else.
     let told = Regex::new(r"skipped: .*").expect("valid").replace_all(&told, "skipped: [reason]");
     assert_snapshot!("demo", told);
