@@ -42,7 +42,10 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
         Some(Override::Manual) => format!("A run of {} with the override manual:", asset.name),
         Some(Override::Provider(name)) => format!("A run of {} with the override {name}:", asset.name),
     };
-    let text = format!("{}\n{}\n{}", paint(STRONG, title), rows(&plan), ending(asset, &plan));
+    let mut text = format!("{}\n{}\n{}", paint(STRONG, title), rows(&plan), ending(asset, &plan));
+    if let Some(window) = &asset.window {
+        text.push_str(&format!("\nJobs start only in minutes of {} ({}).", window.cron, window.zone));
+    }
     Ok(Said::fine(text, as_json(asset, &plan)))
 }
 

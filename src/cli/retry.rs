@@ -51,8 +51,8 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
         [one] => format!("Job {one} is pending again.\n"),
         many => format!("{} jobs are pending again.\n", many.len()),
     };
-    for (job, why) in &refused {
-        text.push_str(&format!("Job {job} is not: {why}\n"));
+    for (_, why) in &refused {
+        text.push_str(&format!("Not retried: {why}\n"));
     }
     let refusals: Vec<_> = refused.iter().map(|(job, why)| json!({ "job": job, "why": why })).collect();
     let json = json!({ "retried": retried, "refused": refusals });

@@ -74,6 +74,21 @@ pub(super) fn usage(sentence: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(sentence.into()))
 }
 
+/// An error with its causes, each said once: some of ours name their cause themselves.
+pub(super) fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
+}
+
 /// What catches the eye: a headline, a column's name.
 pub(super) const STRONG: Style = Style::new().bold();
 /// What is good.
@@ -140,4 +155,18 @@ fn terminal_width() -> Option<u16> {
         return None;
     }
     terminal_size::terminal_size_of(stdout()).map(|(width, _)| width.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = std::io::Error::other("no such file");
+        let store = crate::store::StoreError::File { path: "/srv/q.db".into(), source: cause };
+        assert_eq!(told(&anyhow::Error::new(store)), "/srv/q.db: no such file");
+        let bare = anyhow::Error::new(std::io::Error::other("no such file")).context("picture.png");
+        assert_eq!(told(&bare), "picture.png: no such file");
+    }
 }
