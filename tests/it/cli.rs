@@ -232,6 +232,13 @@ fn a_plan_says_who_is_called_and_who_is_not() {
     assert_snapshot!("plan_with_an_override", desk.says(&["plan", "social-text", "--override", "quill"]));
     assert_snapshot!("plan_without_an_override", desk.says(&["plan", "social-text"]));
     assert!(desk.says(&["plan", "hero-image", "--override", "manual"]).contains("Nobody is called"));
+    let shut = |until: &str| {
+        desk.sql("INSERT OR IGNORE INTO provider_health (provider, state) VALUES ('template', 'open')");
+        desk.sql(&format!("UPDATE provider_health SET open_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{until}') WHERE provider = 'template'"));
+        desk.says(&["plan", "social-text"])
+    };
+    assert!(shut("+5 minutes").ends_with("Nobody can be called now; the job comes back at [time].\n"));
+    assert!(shut("+2 hours").ends_with("Nobody can be called; a person is asked.\n"));
     let desk = Desk::empty();
     let plan = desk.json(&["plan", "video-clip"]);
     assert_eq!(plan["links"], serde_json::json!([]));
@@ -353,6 +360,55 @@ fn a_job_is_enqueued_with_everything_it_may_bring() {
 }
 
 #[test]
+fn an_interrupted_run_and_a_closed_window_are_said() {
+    let desk = Desk::new();
+    desk.sql("UPDATE jobs SET status = 'pending', lease_token = NULL, lease_until = NULL WHERE id = 5");
+    let said = desk.says(&["show", "5"]);
+    assert!(said.contains("interrupted; it goes on when its job is taken up again"), "{said}");
+    let window = "assets.social-text.window.cron=* 3 * * *";
+    let window = ["--set", window, "--set", "assets.social-text.window.zone=Europe/Zurich"];
+    let told = "only in minutes of * 3 * * * (Europe/Zurich)";
+    let said = desk.says(&[&window[..], &["show", "5"]].concat());
+    assert!(said.contains(told), "{said}");
+    let said = desk.says(&[&window[..], &["plan", "social-text"]].concat());
+    assert!(said.contains(told), "{said}");
+    desk.sql("UPDATE jobs SET status = 'done', text = 'Written by hand, and long enough' WHERE id = 2");
+    assert!(desk.says(&["show", "2"]).contains("by          a person"));
+}
+
+#[test]
+fn a_daemon_that_can_call_nobody_says_so() {
+    let desk = Desk::empty();
+    std::fs::write(desk.path("backstop.toml"), "[assets.hero-image]\nchain = [\"title-card\"]\n")
+        .expect("writes");
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .arg("serve")
+        .current_dir(desk.folder.path())
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the daemon starts");
+    let log = std::io::BufReader::new(daemon.stderr.take().expect("its log"));
+    let mut warned: Vec<Value> = Vec::new();
+    for line in std::io::BufRead::lines(log) {
+        let line: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        // It says so whatever comes next; told to stop, its log has an end.
+        if line["message"] == "backstop is ready" {
+            let stop = Command::new("kill").arg(daemon.id().to_string()).status();
+            assert!(stop.expect("kill runs").success());
+        }
+        if line["level"] == "WARN" {
+            warned.push(line);
+        }
+    }
+    assert!(daemon.wait().expect("it ends").success());
+    let assets: Vec<&Value> = warned.iter().map(|line| &line["asset"]).collect();
+    assert_eq!(assets, ["social-text", "video-clip"]);
+    let said = warned[0]["message"].as_str().expect("a message");
+    assert!(said.starts_with("no provider of its chain can be called"), "{said}");
+}
+
+#[test]
 fn who_waits_without_a_daemon_is_told_so() {
     let desk = Desk::empty();
     let ran = desk.run(&["enqueue", "hero-image", "bees", "--wait", "--timeout", "6s"]);
@@ -443,7 +499,7 @@ fn jobs_are_sent_round_again_and_cancelled() {
 #[test]
 fn wrong_words_are_answered_with_a_sentence() {
     let desk = Desk::new();
-    let wrong: [&[&str]; 30] = [
+    let wrong: [&[&str]; 34] = [
         &["enqueue", "hero-imge", "x"],
         &["enqueue", "hero-image", ""],
         &["enqueue", "hero-image", "../etc"],
@@ -474,6 +530,10 @@ fn wrong_words_are_answered_with_a_sentence() {
         &["providers", "pause", "title-crad", "--for", "2h"],
         &["providers", "pause", "title-card", "--for", "soon"],
         &["providers", "pause", "title-card", "--until", "2020-01-01"],
+        &["providers", "pause", "title-card"],
+        &["--set", "queue.database=sqlite:/proc/q.db", "jobs"],
+        &["--set", "queue.database=sqlite:/proc/q.db", "migrate"],
+        &["--set", "queue.database=sqlite:backstop.toml", "jobs"],
     ];
     let told: String =
         wrong.map(|args| format!("$ backstop {}\n{}", args.join(" "), desk.fails(args))).concat();

@@ -74,10 +74,16 @@ fn every_statement_runs_on_the_demos_database() {
     let folder = demo();
     let at = folder.path();
     // The numbers that the README uses: one to cancel, one to retry, one to provide.
-    sql(at, "INSERT INTO jobs (asset, slug) SELECT 'hero-image', 'filler-' || value FROM json_each('[4,5,6,7,8,9]')");
+    sql(
+        at,
+        "INSERT INTO jobs (asset, slug) SELECT 'hero-image', 'filler-' || value FROM json_each('[4,5,6,7,8,9]')",
+    );
     sql(at, "UPDATE jobs SET status = 'cancelled' WHERE id = 8");
     let states = |ids: &str| {
-        sql(at, &format!("SELECT group_concat(status) FROM (SELECT * FROM jobs WHERE id IN ({ids}) ORDER BY id)"))
+        sql(
+            at,
+            &format!("SELECT group_concat(status) FROM (SELECT * FROM jobs WHERE id IN ({ids}) ORDER BY id)"),
+        )
     };
     assert_eq!(states("7, 8, 9"), "pending,cancelled,pending");
     for block in blocks("sql") {
@@ -86,7 +92,8 @@ fn every_statement_runs_on_the_demos_database() {
     assert_eq!(states("7, 8, 9"), "cancelled,pending,done");
     assert_eq!(sql(at, "SELECT count(*) FROM jobs WHERE slug = 'my-article'"), "2");
 
-    let inline = Regex::new(r"`((?:SELECT [^`]+ FROM|UPDATE \w+ SET|INSERT INTO|DELETE FROM|PRAGMA) [^`]+)`").expect("valid");
+    let inline = Regex::new(r"`((?:SELECT [^`]+ FROM|UPDATE \w+ SET|INSERT INTO|DELETE FROM|PRAGMA) [^`]+)`")
+        .expect("valid");
     let inline: Vec<&str> = inline.captures_iter(README).map(|found| found.extract::<1>().1[0]).collect();
     assert!(inline.len() >= 4, "{inline:?}");
     for statement in inline {
@@ -120,7 +127,8 @@ fn its_verbs_are_the_programs() {
     let help = backstop(folder.path(), &["--help"]);
     let listed = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("verbs");
     let verb = Regex::new(r"(?m)^  ([a-z]+) ").expect("valid");
-    let mut there: BTreeSet<&str> = verb.captures_iter(listed).map(|found| found.extract::<1>().1[0]).collect();
+    let mut there: BTreeSet<&str> =
+        verb.captures_iter(listed).map(|found| found.extract::<1>().1[0]).collect();
     assert!(there.remove("help"));
     let told: BTreeSet<&str> = rows("verb").into_iter().flat_map(|row| words(first_cell(row))).collect();
     assert_eq!(told, there);
@@ -160,8 +168,10 @@ fn its_sentences_are_the_programs() {
         assert!(flat.contains(&format!("\"{message}\"")), "{message}");
     }
     let view = include_str!("../../migrations/sqlite/0003_views.sql");
-    let literal = Regex::new(r"'((?:Last run|Never run|No provider stands|Primary provider)[^']*)'").expect("valid");
-    let literals: BTreeSet<&str> = literal.captures_iter(view).map(|found| found.extract::<1>().1[0]).collect();
+    let literal =
+        Regex::new(r"'((?:Last run|Never run|No provider stands|Primary provider)[^']*)'").expect("valid");
+    let literals: BTreeSet<&str> =
+        literal.captures_iter(view).map(|found| found.extract::<1>().1[0]).collect();
     assert!(literals.len() >= 9, "{literals:?}");
     for said in literals {
         assert!(flat.contains(&format!("\"{said}")), "{said}");
