@@ -50,8 +50,12 @@ fn backstop(folder: &Path, args: &[&str]) -> String {
 }
 
 fn sql(folder: &Path, statements: &str) -> String {
+    // As its argument, the shell would take a statement that begins with a comment for an option.
     let mut command = Command::new("sqlite3");
-    let shown = succeeds(command.args(["-bail", "backstop.db", statements]).current_dir(folder), statements);
+    let file = folder.join("statements.sql");
+    std::fs::write(&file, statements).expect("writes");
+    command.args(["-bail", "backstop.db"]).stdin(std::fs::File::open(file).expect("is there"));
+    let shown = succeeds(command.current_dir(folder), statements);
     shown.trim_end().to_owned()
 }
 
