@@ -8,6 +8,8 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+mod runs;
+mod spoiled;
 mod ticks;
 mod watch;
 
