@@ -148,7 +148,7 @@ impl Daemon {
         recurring::run_due(&self.shared).await?;
         let shared = Arc::clone(&self.shared);
         let progress = self.work(Duties::default(), claim::Until::Drained).await?;
-        notices::run_due(&shared).await?;
+        notices::run_due(&shared, &mut notices::Refused::default()).await?;
         Ok(progress)
     }
 

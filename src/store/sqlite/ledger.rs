@@ -57,7 +57,7 @@ const END_JOBS: &str = "
         metadata = CASE WHEN e.status = 'done' THEN e.metadata ELSE jobs.metadata END,
         provider = coalesce(e.provider, jobs.provider), fallback_used = coalesce(e.fallback_used, jobs.fallback_used),
         message = e.message, error = e.error, run_at = coalesce(e.run_at, jobs.run_at),
-        runs = jobs.runs + e.counted, deaths = 0, solo_deaths = 0, updated_at = $2,
+        runs = min(jobs.runs, 1000000 - e.counted) + e.counted, deaths = 0, solo_deaths = 0, updated_at = $2,
         finished_at = CASE WHEN e.status = 'pending' THEN NULL ELSE $2 END
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS status, value ->> 3 AS url,
                  value ->> 4 AS text, value ->> 5 AS content_type, value ->> 6 AS provider,
