@@ -32,7 +32,7 @@ use anstream::{ColorChoice, eprintln};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::LogSettings;
-use said::{BAD, Said, Usage, paint, usage};
+use said::{BAD, Said, Usage, harmless, paint, usage};
 use session::Session;
 
 /// Exit code of a wish that failed.
@@ -137,7 +137,7 @@ async fn run(cli: Cli) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(FAILED),
         Err(error) => {
-            eprintln!("{} {error:#}", paint(BAD, "backstop:"));
+            eprintln!("{} {}", paint(BAD, "backstop:"), harmless(&format!("{error:#}")));
             ExitCode::from(if error.is::<Usage>() { WRONG_WORD } else { FAILED })
         }
     }
