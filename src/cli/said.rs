@@ -108,7 +108,7 @@ pub(super) fn harmless(text: &str) -> String {
             tail.get(end..)?.strip_prefix('m')
         });
         if let Some(tail) = colour {
-            plain.push_str(rest.strip_suffix(tail).unwrap_or_default());
+            plain.push_str(rest.get(..rest.len() - tail.len()).unwrap_or_default());
             rest = tail;
             continue;
         }
