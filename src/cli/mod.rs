@@ -32,7 +32,7 @@ use anstream::{ColorChoice, eprintln};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{ConfigErrors, LogSettings};
-use said::{BAD, Exit, Said, Usage, paint, told, usage};
+use said::{BAD, Exit, Said, Usage, harmless, paint, told, usage};
 use session::Session;
 
 /// Makes every scheduled AI generation end in an asset.
@@ -129,7 +129,7 @@ async fn run(cli: Cli) -> ExitCode {
         Err(error) => Err(error),
     };
     let exit = printed.unwrap_or_else(|error| {
-        eprintln!("{} {}", paint(BAD, "backstop:"), told(&error));
+        eprintln!("{} {}", paint(BAD, "backstop:"), harmless(&told(&error)));
         if error.is::<Usage>() || error.is::<ConfigErrors>() { Exit::Mistake } else { Exit::Failed }
     });
     exit.into()

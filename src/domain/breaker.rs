@@ -17,8 +17,8 @@ const QUOTA_UNKNOWN: Duration = Duration::from_secs(3_600);
 /// A rate limit whose end the vendor does not name.
 const COOL_UNKNOWN: Duration = Duration::from_secs(30);
 
-/// No breaker, hint or probe reaches further: a little more than the longest hint that is believed.
-const FARTHEST: Duration = Duration::from_secs(40 * 86_400);
+/// No probe is leased for longer: more than any call may take.
+const LONGEST_PROBE: Duration = Duration::from_secs(7 * 86_400);
 
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,11 +152,8 @@ impl ProviderHealth {
     /// Whether a provider configured with this fingerprint may be called.
     #[must_use]
     pub fn gate(&self, now: Timestamp, fingerprint: &str) -> Gate {
-        // A pause is the operator's, of any length. What we write ourselves is never this far ahead, unless a
-        // clock was wrong or a row was edited; nobody would ever lift it.
-        let farthest = after(now, FARTHEST);
-        let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now && *until <= farthest);
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+        let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now);
+        if let Some(until) = ahead(self.paused_until) {
             return Gate::Shut(SkipReason::Paused { until });
         }
         if self.state != BreakerState::Closed {
@@ -170,7 +167,7 @@ impl ProviderHealth {
             }
             if let Some(until) = ahead(self.open_until) {
                 // Whoever comes back at the earlier of the two would only meet the later one.
-                let until = ahead(self.cool_until).map_or(until, |cool| cool.max(until));
+                let until = self.cool_until.map_or(until, |cool| cool.max(until));
                 return Gate::Shut(SkipReason::BreakerOpen { until });
             }
         }
@@ -180,7 +177,9 @@ impl ProviderHealth {
         if self.state == BreakerState::Closed {
             return Gate::Pass;
         }
-        match ahead(self.probe.map(|probe| probe.until)) {
+        // A probe for longer than any call was given under a wrong clock or by hand; nobody would ever return it.
+        let farthest = after(now, LONGEST_PROBE);
+        match ahead(self.probe.map(|probe| probe.until)).filter(|until| *until <= farthest) {
             Some(until) => Gate::Shut(SkipReason::ProbeUnderway { until }),
             None => Gate::Probe,
         }
@@ -364,17 +363,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_a_pause_reaches_beyond_reason() {
+    fn a_probe_beyond_reason_is_none() {
         let mut health = ProviderHealth::unknown(ProviderName::parse("lummi").expect("valid"));
-        let (now, far) = (Timestamp::UNIX_EPOCH, after(Timestamp::UNIX_EPOCH, FARTHEST * 10));
-        health.cool_until = Some(far);
-        assert_eq!(health.gate(now, "f"), Gate::Pass);
+        let now = Timestamp::UNIX_EPOCH;
         health.state = BreakerState::HalfOpen;
-        health.open_until = Some(far);
-        health.probe = Some(Probe { job: JobId(1), until: far });
-        assert_eq!(health.gate(now, "f"), Gate::Probe);
-        health.paused_until = Some(far);
-        assert_eq!(health.gate(now, "f"), Gate::Shut(SkipReason::Paused { until: far }));
+        let mut check = |until, expected| {
+            health.probe = Some(Probe { job: JobId(1), until });
+            assert_eq!(health.gate(now, "f"), expected);
+        };
+        let near = after(now, LONGEST_PROBE);
+        check(near, Gate::Shut(SkipReason::ProbeUnderway { until: near }));
+        check(after(near, Duration::from_secs(1)), Gate::Probe);
     }
 
     #[test]

@@ -121,8 +121,8 @@ fn what_else_is_edited_is_lived_with() {
         check(&place, name, &format!("{BAD} {hostile}"), "done");
     }
     place.sql(
-        "INSERT INTO provider_health (provider, state, open_until, probe_job, probe_until)
-            VALUES ('house', 'half-open', '9999-01-01T00:00:00.000Z', 1, '9999-01-01T00:00:00.000Z')",
+        "INSERT INTO provider_health (provider, state, probe_job, probe_until)
+            VALUES ('house', 'half-open', 1, '9999-01-01T00:00:00.000Z')",
     );
     place.enqueue("good");
     assert!(place.drain().success());
