@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::domain::job::JobStatus;
 use crate::store::{Notice, StoreError};
 
 use super::DaemonError;
@@ -24,31 +25,36 @@ const BATCH: u32 = 50;
 /// Tells notices as they come.
 pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
     loop {
-        if let Err(error) = run_due(&shared).await {
+        let all_told = run_due(&shared).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "notices cannot be read; trying again");
-        }
+            false
+        });
         tokio::select! {
-            () = shared.told.notified() => {}
+            // A command that fails now fails again in a moment, however many rows are written meanwhile.
+            () = shared.told.notified(), if all_told => {}
             () = tokio::time::sleep(RETRY) => {}
         }
     }
 }
 
-/// Tells every notice that waits, oldest first; the first that fails ends the look, so that order is kept.
-pub(super) async fn run_due(shared: &Shared) -> Result<(), StoreError> {
+/// Tells every notice that waits, oldest first; the first that fails ends the look, so that order is kept. Says whether
+/// all are told.
+pub(super) async fn run_due(shared: &Shared) -> Result<bool, StoreError> {
     loop {
         let waiting = shared.store.unsent_notices(BATCH).await?;
         if waiting.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         let command = shared.book().on_manual.clone();
         for notice in &waiting {
-            // Only `manual` has a listener so far; the others need not pile up.
-            if let (Some(command), "manual") = (&command, notice.kind.as_str())
+            // Only `manual` has a listener so far; the others need not pile up. Nor need one be told of a job that
+            // somebody has seen to since.
+            let waits = notice.kind == "manual" && notice.job.status == JobStatus::Manual.as_str();
+            if let (Some(command), true) = (&command, waits)
                 && let Err(why) = tell(command, notice).await
             {
                 tracing::warn!(job.id = notice.job.id, why, "the on_manual command failed; trying again");
-                return Ok(());
+                return Ok(false);
             }
             shared.store.notice_sent(notice.id, shared.now()).await?;
         }
