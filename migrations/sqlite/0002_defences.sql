@@ -333,6 +333,9 @@ BEGIN
         finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE id = NEW.id;
+    -- One that was handed back and would be taken up again: what a person provides ends it.
+    UPDATE runs SET outcome = 'cancelled', finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+        WHERE job_id = NEW.id AND finished_at IS NULL;
     -- Not an upsert: the outer statement's OR REPLACE or OR IGNORE would take its place.
     INSERT INTO asset_health (asset)
         SELECT NEW.asset WHERE NOT EXISTS (SELECT 1 FROM asset_health WHERE asset = NEW.asset);

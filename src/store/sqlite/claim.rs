@@ -1,6 +1,6 @@
 //! Claims and leases on SQLite.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
@@ -11,46 +11,31 @@ use crate::domain::job::{Job, JobId, RunId};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::plan::{Override, bend};
 use crate::domain::time::{Timestamp, from_text, to_text};
-use crate::store::claim::{Claim, ClaimRequest, Held, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
+use crate::store::claim::{Claim, ClaimRequest, Claimed, Held, LeaseToken, OpenRun, PastAttempt, Refusal};
 use crate::store::error::StoreError;
 
-/// One index seek per level, highest first; SQLite stops at the limit before it opens the lower levels.
-const DUE: &str = "
-    SELECT id, priority, run_at FROM (
-        SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 9 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 8 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 7 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 6 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 5 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 4 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 3 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 2 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 1 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-        UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 0 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-    ) LIMIT $3";
+use super::candidates::{Chosen, choose};
 
 /// One index seek for each asset and level.
 const NEXT_DUE: &str = "
     SELECT min((SELECT min(run_at) FROM jobs
-                WHERE status = 'pending' AND asset = asset.value AND priority = level.value))
+                WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at > $2))
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
-
-const ORPHANED: &str = "
-    SELECT id, priority, run_at FROM jobs WHERE status = 'running' AND lease_until <= $2 AND asset = $1
-    ORDER BY priority DESC, run_at, id LIMIT $3";
 
 const CLAIM: &str = "
     UPDATE jobs
     SET status = 'running', lease_token = $2, lease_until = $3, lease_owner = $4,
         started_at = coalesce(started_at, $5), updated_at = $5
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'pending' AND run_at <= $5
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
+/// The last holder counts as dead. It ran the job alone where two had died before it ([`ALONE_FROM`]).
 const TAKE_OVER: &str = "
     UPDATE jobs
-    SET lease_token = $2, lease_until = $3, lease_owner = $4, deaths = deaths + 1, updated_at = $5
+    SET lease_token = $2, lease_until = $3, lease_owner = $4, updated_at = $5,
+        deaths = deaths + 1, solo_deaths = solo_deaths + (deaths >= 2)
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running' AND +lease_until <= $5
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
 /// Opens a run for every job that has none open.
 const OPEN_RUNS: &str = "
@@ -83,19 +68,17 @@ pub(super) async fn claim_due(
     writer: &SqlitePool,
     readers: &SqlitePool,
     request: &ClaimRequest,
-) -> Result<Vec<Claim>, StoreError> {
-    let mut room = Room::of(request);
-    let orphaned = room.choose(candidates(readers, ORPHANED, request).await?);
-    let due = room.choose(candidates(readers, DUE, request).await?);
+) -> Result<Claimed, StoreError> {
+    let Chosen { orphaned, due, one_waits_to_be_alone } = choose(readers, request).await?;
     if due.is_empty() && orphaned.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Claimed { claims: Vec::new(), one_waits_to_be_alone });
     }
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let mut jobs = take(&mut tx, TAKE_OVER, &orphaned, request).await?;
     jobs.extend(take(&mut tx, CLAIM, &due, request).await?);
     let claims = open_runs(&mut tx, jobs, request).await?;
     tx.commit().await?;
-    Ok(claims)
+    Ok(Claimed { claims, one_waits_to_be_alone })
 }
 
 /// Renews leases and says what is still held.
@@ -146,85 +129,26 @@ pub(super) async fn other_owners(readers: &SqlitePool, own: &str) -> Result<Vec<
     Ok(owners)
 }
 
-/// When the next pending job of these assets is due.
+/// When the next pending job of these assets is due that was not due at `past` yet.
 pub(super) async fn next_due_at(
     readers: &SqlitePool,
     assets: &[AssetName],
+    past: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let names: Vec<&str> = assets.iter().map(AssetName::as_str).collect();
-    let soonest: Option<String> =
-        sqlx::query_scalar(NEXT_DUE).bind(json!(names).to_string()).fetch_one(readers).await?;
+    let soonest: Option<String> = sqlx::query_scalar(NEXT_DUE)
+        .bind(json!(names).to_string())
+        .bind(to_text(past))
+        .fetch_one(readers)
+        .await?;
     Ok(soonest.as_deref().and_then(from_text))
 }
 
-/// A job that may be taken.
-struct Candidate {
-    id: i64,
-    priority: i64,
-    run_at: String,
-    /// The place of its asset among what is wanted.
-    wanted: usize,
-}
-
-/// What is still free, while candidates are chosen.
-struct Room<'a> {
-    wanted: &'a [Wanted],
-    left: u32,
-    most: Vec<u32>,
-    free: BTreeMap<&'a ProviderName, u32>,
-}
-
-impl<'a> Room<'a> {
-    fn of(request: &'a ClaimRequest) -> Self {
-        Self {
-            wanted: &request.wanted,
-            left: request.limit,
-            most: request.wanted.iter().map(|wanted| wanted.most).collect(),
-            free: request.free.iter().map(|(provider, free)| (provider, *free)).collect(),
-        }
-    }
-
-    /// The candidates there is room for: the highest priority first, then the oldest, whatever the asset.
-    fn choose(&mut self, mut found: Vec<Candidate>) -> Vec<i64> {
-        found.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.run_at.cmp(&b.run_at)).then(a.id.cmp(&b.id)));
-        found.into_iter().filter(|candidate| self.take(candidate.wanted)).map(|found| found.id).collect()
-    }
-
-    fn take(&mut self, wanted: usize) -> bool {
-        let shares = self.wanted.get(wanted).and_then(|wanted| wanted.shares.as_ref());
-        let mut unshared = u32::MAX;
-        let free = shares.and_then(|provider| self.free.get_mut(provider)).unwrap_or(&mut unshared);
-        let Some(most) = self.most.get_mut(wanted) else { return false };
-        if self.left == 0 || *most == 0 || *free == 0 {
-            return false;
-        }
-        self.left -= 1;
-        *most -= 1;
-        *free -= 1;
-        true
-    }
-}
-
-/// The first jobs of every wanted asset, as many as its own room could take.
-async fn candidates(
-    readers: &SqlitePool,
-    sql: &'static str,
-    request: &ClaimRequest,
-) -> Result<Vec<Candidate>, StoreError> {
-    let mut found = Vec::new();
-    for (place, wanted) in request.wanted.iter().enumerate() {
-        let rows = sqlx::query(sql)
-            .bind(wanted.asset.as_str())
-            .bind(to_text(request.now))
-            .bind(i64::from(wanted.most.min(request.limit)))
-            .fetch_all(readers)
-            .await?;
-        for row in &rows {
-            let (id, priority, run_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            found.push(Candidate { id, priority, run_at, wanted: place });
-        }
-    }
-    Ok(found)
+/// A job that was taken.
+struct Taken {
+    job: Job,
+    deaths: u32,
+    solo_deaths: u32,
 }
 
 async fn take(
@@ -232,7 +156,7 @@ async fn take(
     sql: &'static str,
     ids: &[i64],
     request: &ClaimRequest,
-) -> Result<Vec<(Job, u32)>, StoreError> {
+) -> Result<Vec<Taken>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -245,15 +169,14 @@ async fn take(
         .fetch_all(&mut **tx)
         .await?;
     let place: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut jobs: Vec<(Job, u32)> = rows.iter().filter_map(decode).collect();
-    jobs.sort_by_key(|(job, _)| place.get(&job.id.0).copied());
+    let mut jobs: Vec<Taken> = rows.iter().filter_map(decode).collect();
+    jobs.sort_by_key(|taken| place.get(&taken.job.id.0).copied());
     Ok(jobs)
 }
 
-/// Reads a claimed job. A row that cannot be read spoils itself, not its batch: its lease runs out, and after
-/// three such deaths it is a person's.
-fn decode(row: &SqliteRow) -> Option<(Job, u32)> {
-    let read = || -> Result<(Job, u32), sqlx::Error> {
+/// Reads a claimed job. A row that cannot be read spoils itself, not its batch: its lease runs out.
+fn decode(row: &SqliteRow) -> Option<Taken> {
+    let read = || -> Result<Taken, sqlx::Error> {
         let asset: String = row.try_get(1)?;
         let input: String = row.try_get(4)?;
         let started_at: String = row.try_get(8)?;
@@ -272,7 +195,7 @@ fn decode(row: &SqliteRow) -> Option<(Job, u32)> {
             max_runs: row.try_get(7)?,
             first_claimed_at: from_text(&started_at).ok_or_else(|| refuse("started_at is no time"))?,
         };
-        Ok((job, row.try_get(9)?))
+        Ok(Taken { job, deaths: row.try_get(9)?, solo_deaths: row.try_get(10)? })
     };
     match read() {
         Ok(read) => Some(read),
@@ -286,21 +209,21 @@ fn decode(row: &SqliteRow) -> Option<(Job, u32)> {
 
 async fn open_runs(
     tx: &mut Transaction<'_, Sqlite>,
-    jobs: Vec<(Job, u32)>,
+    jobs: Vec<Taken>,
     request: &ClaimRequest,
 ) -> Result<Vec<Claim>, StoreError> {
     let chains: HashMap<&AssetName, &Chain> =
         request.wanted.iter().map(|wanted| (&wanted.asset, &wanted.chain)).collect();
     let links: HashMap<i64, Vec<String>> = jobs
         .iter()
-        .map(|(job, _)| {
+        .map(|Taken { job, .. }| {
             let links = chains.get(&job.asset).map_or_else(Vec::new, |chain| links_of(chain, job));
             (job.id.0, links)
         })
         .collect();
     let rows: Vec<Value> = jobs
         .iter()
-        .map(|(job, _)| {
+        .map(|Taken { job, .. }| {
             let links = links.get(&job.id.0).map_or_else(String::new, |links| json!(links).to_string());
             json!([job.id.0, links, job.provider_override])
         })
@@ -319,10 +242,10 @@ async fn open_runs(
     }
     adopt_runs(tx, &jobs, &mut runs).await?;
     let mut refusals = refusals(tx, &jobs, &runs).await?;
-    let claims = jobs.into_iter().filter_map(|(job, deaths)| {
+    let claims = jobs.into_iter().filter_map(|Taken { job, deaths, solo_deaths }| {
         let run = runs.remove(&job.id.0)?;
         let refusals = refusals.remove(&job.id.0).unwrap_or_default();
-        Some(Claim { job, token: request.token.clone(), run, refusals, deaths })
+        Some(Claim { job, token: request.token.clone(), run, refusals, deaths, solo_deaths })
     });
     Ok(claims.collect())
 }
@@ -336,11 +259,11 @@ fn links_of(chain: &Chain, job: &Job) -> Vec<String> {
 /// A dead worker's open run goes on as it was: same row, number, chain, attempts.
 async fn adopt_runs(
     tx: &mut SqliteConnection,
-    jobs: &[(Job, u32)],
+    jobs: &[Taken],
     runs: &mut HashMap<i64, OpenRun>,
 ) -> Result<(), StoreError> {
     let missing: Vec<i64> =
-        jobs.iter().map(|(job, _)| job.id.0).filter(|id| !runs.contains_key(id)).collect();
+        jobs.iter().map(|taken| taken.job.id.0).filter(|id| !runs.contains_key(id)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -378,11 +301,11 @@ async fn adopt_runs(
 
 async fn refusals(
     tx: &mut SqliteConnection,
-    jobs: &[(Job, u32)],
+    jobs: &[Taken],
     runs: &HashMap<i64, OpenRun>,
 ) -> Result<HashMap<i64, Vec<Refusal>>, StoreError> {
     let again = |id: &i64| runs.get(id).is_some_and(|run| run.number > 1);
-    let ids: Vec<i64> = jobs.iter().map(|(job, _)| job.id.0).filter(again).collect();
+    let ids: Vec<i64> = jobs.iter().map(|taken| taken.job.id.0).filter(again).collect();
     let mut refusals: HashMap<i64, Vec<Refusal>> = HashMap::new();
     if ids.is_empty() {
         return Ok(refusals);
