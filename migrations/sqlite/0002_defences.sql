@@ -333,8 +333,8 @@ BEGIN
         finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE id = NEW.id;
-    -- One that was handed back and would be taken up again: what a person provides ends it.
-    UPDATE runs SET outcome = 'cancelled', finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+    -- A run that was handed back open would be taken up by a later retry, with the chain it had then.
+    UPDATE runs SET outcome = 'released', finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
         WHERE job_id = NEW.id AND finished_at IS NULL;
     -- Not an upsert: the outer statement's OR REPLACE or OR IGNORE would take its place.
     INSERT INTO asset_health (asset)

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::plan::{self, decision};
-use super::said::{BAD, FAINT, GOOD, STRONG, Said, paint};
+use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
 use super::wire;
 use crate::config::{Config, ConfigErrors, load};
@@ -16,13 +17,16 @@ use crate::domain::plan::{Decision, Plan};
 use crate::providers::catalog;
 use crate::vault::{Kept, Vault, VaultError, VaultKey};
 
+/// `TimeoutStopSec=` of deploy/backstop.service: after it, systemd ends what has not ended.
+const UNIT_STOPS_AFTER: Duration = Duration::from_secs(120);
+
 /// Read the configuration, report every mistake, and show what each chain comes to
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   backstop check
   backstop check --config new.toml && systemctl reload backstop
 
-Exit code 1 when there is a mistake. A missing key is none: its links are skipped.")]
+Exit code 2 when there is a mistake. A missing key is none: its links are skipped.")]
 pub(super) struct Args {}
 
 pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
@@ -34,7 +38,7 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
         let mistakes: Vec<String> = format!("{error:#}").lines().map(str::to_owned).collect();
         let text = format!("{}\n{}", paint(BAD, "The configuration cannot be used:"), mistakes.join("\n"));
         let mistakes: Vec<Value> = mistakes.iter().map(|wrong| json!({ "wrong": wrong })).collect();
-        return Ok(Said { text, json: json!({ "mistakes": mistakes }), fine: false });
+        return Ok(Said { text, json: json!({ "mistakes": mistakes }), exit: Exit::Mistake });
     }
     Ok(good(session, &config))
 }
@@ -45,7 +49,7 @@ fn mistaken(errors: &ConfigErrors) -> Said {
         .iter()
         .map(|one| json!({ "key": one.key, "from": one.from, "wrong": one.wrong, "advice": one.advice }))
         .collect();
-    Said { text: errors.to_string(), json: json!({ "mistakes": mistakes }), fine: false }
+    Said { text: errors.to_string(), json: json!({ "mistakes": mistakes }), exit: Exit::Mistake }
 }
 
 fn good(session: &Session, config: &Config) -> Said {
@@ -65,7 +69,26 @@ fn good(session: &Session, config: &Config) -> Said {
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
-    Said::fine(text, json!({ "mistakes": [], "configuration": config.redacted_json() }))
+    let warnings = warnings(config);
+    for warning in &warnings {
+        writeln!(text, "\n{} {warning}", paint(WAITS, "Note:")).unwrap_or_default();
+    }
+    let json = json!({ "mistakes": [], "warnings": warnings, "configuration": config.redacted_json() });
+    Said::fine(text, json)
+}
+
+/// What is right in itself and will surprise all the same.
+fn warnings(config: &Config) -> Vec<String> {
+    let (grace, unit) = (config.queue.grace, UNIT_STOPS_AFTER);
+    if grace < unit {
+        return Vec::new();
+    }
+    vec![format!(
+        "queue.grace is {}, and deploy/backstop.service lets systemd kill the daemon {} after it was told to stop; \
+         raise TimeoutStopSec= with it (systemctl edit backstop)",
+        humantime::format_duration(grace),
+        humantime::format_duration(unit),
+    )]
 }
 
 fn chain(text: &mut String, plan: &Plan) {

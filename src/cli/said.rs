@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{ErrorKind, IsTerminal, Write, stdout};
+use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::presets::NOTHING;
@@ -15,14 +16,36 @@ pub(super) struct Said {
     pub(super) text: String,
     /// For programs.
     pub(super) json: Value,
-    /// Whether the verb did what it was asked to.
-    pub(super) fine: bool,
+    /// Whether it went well.
+    pub(super) exit: Exit,
+}
+
+/// What a verb came to, for whoever called the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It did what it was asked to.
+    Done,
+    /// It could not.
+    Failed,
+    /// The command line (clap uses this code too) or the configuration is wrong. The unit of systemd does not
+    /// restart after it.
+    Mistake,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Mistake => 2,
+        })
+    }
 }
 
 impl Said {
     /// A verb that did what it was asked to.
     pub(super) fn fine(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json, fine: true }
+        Self { text: text.into(), json, exit: Exit::Done }
     }
 
     /// Prints it to standard output.
@@ -41,14 +64,29 @@ impl Said {
     }
 }
 
-/// A wrong word on the command line, as against a wish that failed.
+/// A wrong word on the command line or in the configuration, as against a wish that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Usage(pub(super) String);
 
-/// The error of a wrong word on the command line.
+/// The error of a wrong word on the command line or in the configuration.
 pub(super) fn usage(sentence: impl Into<String>) -> anyhow::Error {
     anyhow::Error::new(Usage(sentence.into()))
+}
+
+/// An error with its causes, each said once: some of ours name their cause themselves.
+pub(super) fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.ends_with(&cause) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(&cause);
+    }
+    text
 }
 
 /// What catches the eye: a headline, a column's name.
@@ -117,4 +155,18 @@ fn terminal_width() -> Option<u16> {
         return None;
     }
     terminal_size::terminal_size_of(stdout()).map(|(width, _)| width.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = std::io::Error::other("no such file");
+        let store = crate::store::StoreError::File { path: "/srv/q.db".into(), source: cause };
+        assert_eq!(told(&anyhow::Error::new(store)), "/srv/q.db: no such file");
+        let bare = anyhow::Error::new(std::io::Error::other("no such file")).context("picture.png");
+        assert_eq!(told(&bare), "picture.png: no such file");
+    }
 }

@@ -145,6 +145,9 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn) -> Result<usize, StoreEr
         };
         let Claimed { claims, one_waits_to_be_alone } = shared.store.claim_due(&request).await?;
         claimed += claims.len();
+        if !claims.is_empty() {
+            look_at_providers(shared).await;
+        }
         for claim in claims {
             start(shared, &book, claim, &mut room);
         }
@@ -156,6 +159,16 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn) -> Result<usize, StoreEr
         }
     }
     Ok(claimed)
+}
+
+/// Reads the health of providers after a claim: who resets a breaker and enqueues in one transaction must not see
+/// the job pass that provider by, because the board was read a moment before.
+async fn look_at_providers(shared: &Shared) {
+    match shared.store.provider_health().await {
+        Ok(all) => shared.board.refresh(all),
+        // The jobs are claimed and must start; what was known a moment ago will do.
+        Err(error) => tracing::warn!(%error, "the health of providers cannot be read"),
+    }
 }
 
 fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) {

@@ -143,19 +143,19 @@ impl Run {
 
     /// One line for the journal, and the counts that progress bars show.
     fn announce(&self, ending: &Ending, error: Option<&str>) {
-        let (job, slug) = (self.claim.job.id.0, &self.claim.job.slug);
+        let (job, asset, slug) = (self.claim.job.id.0, &self.claim.job.asset, &self.claim.job.slug);
         match ending {
             Ending::Done { provider, fallback_used, message, .. } => {
-                tracing::info!(job.id = job, slug, %provider, fallback_used, "{message}");
+                tracing::info!(job.id = job, %asset, slug, %provider, fallback_used, "{message}");
             }
             Ending::Manual { message } | Ending::Failed { message } => {
-                tracing::warn!(job.id = job, slug, error, "{message}");
+                tracing::warn!(job.id = job, %asset, slug, error, "{message}");
                 self.shared.told.notify_one();
             }
             Ending::Later { run_at } => {
-                tracing::info!(job.id = job, slug, error, "the job comes back at {}", to_text(*run_at));
+                tracing::info!(job.id = job, %asset, slug, error, "the job comes back at {}", to_text(*run_at));
             }
-            Ending::HandBack { .. } => tracing::info!(job.id = job, slug, "the job was handed back"),
+            Ending::HandBack { .. } => tracing::info!(job.id = job, %asset, slug, "the job was handed back"),
         }
         self.shared.count(|progress| match ending {
             Ending::Done { .. } => {

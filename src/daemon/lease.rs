@@ -51,7 +51,7 @@ pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
 /// takes them over.
 pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
     for owner in shared.store.other_owners(shared.worker.owner()).await? {
-        if is_certainly_dead(&owner) {
+        if is_certainly_dead(&owner, shared.worker.folder()) {
             let jobs = shared.store.expire(&owner, shared.now()).await?;
             tracing::warn!(jobs, "a worker died; its jobs are taken over");
         }

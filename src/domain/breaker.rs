@@ -17,6 +17,9 @@ const QUOTA_UNKNOWN: Duration = Duration::from_secs(3_600);
 /// A rate limit whose end the vendor does not name.
 const COOL_UNKNOWN: Duration = Duration::from_secs(30);
 
+/// No breaker, hint or probe reaches further: a little more than the longest hint that is believed.
+const FARTHEST: Duration = Duration::from_secs(40 * 86_400);
+
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BreakerState {
@@ -149,8 +152,11 @@ impl ProviderHealth {
     /// Whether a provider configured with this fingerprint may be called.
     #[must_use]
     pub fn gate(&self, now: Timestamp, fingerprint: &str) -> Gate {
-        let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now);
-        if let Some(until) = ahead(self.paused_until) {
+        // A pause is the operator's, of any length. What we write ourselves is never this far ahead, unless a
+        // clock was wrong or a row was edited; nobody would ever lift it.
+        let farthest = after(now, FARTHEST);
+        let ahead = |until: Option<Timestamp>| until.filter(|until| *until > now && *until <= farthest);
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
             return Gate::Shut(SkipReason::Paused { until });
         }
         if self.state != BreakerState::Closed {
@@ -164,7 +170,7 @@ impl ProviderHealth {
             }
             if let Some(until) = ahead(self.open_until) {
                 // Whoever comes back at the earlier of the two would only meet the later one.
-                let until = self.cool_until.map_or(until, |cool| cool.max(until));
+                let until = ahead(self.cool_until).map_or(until, |cool| cool.max(until));
                 return Gate::Shut(SkipReason::BreakerOpen { until });
             }
         }
@@ -355,6 +361,20 @@ mod tests {
         let underway = Gate::Shut(SkipReason::ProbeUnderway { until: minutes(2) });
         assert_eq!(health.gate(minutes(1), FINGERPRINT), underway);
         assert_eq!(health.gate(minutes(2), FINGERPRINT), Gate::Probe, "the probe's lease has ended");
+    }
+
+    #[test]
+    fn nothing_but_a_pause_reaches_beyond_reason() {
+        let mut health = ProviderHealth::unknown(ProviderName::parse("lummi").expect("valid"));
+        let (now, far) = (Timestamp::UNIX_EPOCH, after(Timestamp::UNIX_EPOCH, FARTHEST * 10));
+        health.cool_until = Some(far);
+        assert_eq!(health.gate(now, "f"), Gate::Pass);
+        health.state = BreakerState::HalfOpen;
+        health.open_until = Some(far);
+        health.probe = Some(Probe { job: JobId(1), until: far });
+        assert_eq!(health.gate(now, "f"), Gate::Probe);
+        health.paused_until = Some(far);
+        assert_eq!(health.gate(now, "f"), Gate::Shut(SkipReason::Paused { until: far }));
     }
 
     #[test]

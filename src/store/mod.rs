@@ -82,11 +82,11 @@ pub trait Store: Send + Sync {
     /// Enqueues a recurring tick's job once, however many daemons say so; `false` when it was there already.
     async fn tick(&self, tick: &NewTick) -> Result<bool, StoreError>;
 
-    /// The latest tick of a schedule, where it has had one.
-    async fn last_tick(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError>;
+    /// The latest tick of a schedule until now, where it has had one.
+    async fn last_tick(&self, schedule: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Notices that nobody has been told of yet, oldest first.
-    async fn unsent_notices(&self, limit: u32) -> Result<Vec<Notice>, StoreError>;
+    /// Notices after the one with this id that nobody has been told of yet, oldest first.
+    async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError>;
 
     /// Marks a notice as told.
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError>;

@@ -3,6 +3,7 @@
 mod fallback;
 mod fleet;
 mod hands;
+mod hostile;
 mod inside;
 mod life;
 mod reload;

@@ -58,7 +58,7 @@ const END_JOBS: &str = "
         metadata = CASE WHEN e.status = 'done' THEN e.metadata ELSE jobs.metadata END,
         provider = coalesce(e.provider, jobs.provider), fallback_used = coalesce(e.fallback_used, jobs.fallback_used),
         message = e.message, error = e.error, run_at = coalesce(e.run_at, jobs.run_at),
-        runs = jobs.runs + e.counted, updated_at = $2,
+        runs = min(jobs.runs, 1000000 - e.counted) + e.counted, updated_at = $2,
         deaths = CASE WHEN e.status = 'pending' THEN jobs.deaths ELSE 0 END,
         solo_deaths = CASE WHEN e.status = 'pending' THEN jobs.solo_deaths ELSE 0 END,
         finished_at = CASE WHEN e.status = 'pending' THEN NULL ELSE $2 END

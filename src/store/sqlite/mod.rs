@@ -1,6 +1,5 @@
 //! The store on one SQLite file.
 
-mod candidates;
 mod claim;
 mod decode;
 mod desk;
@@ -9,6 +8,8 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+mod runs;
+mod spoiled;
 mod ticks;
 mod watch;
 
@@ -124,12 +125,12 @@ impl Store for SqliteStore {
         ticks::tick(&self.pools.writer, tick).await
     }
 
-    async fn last_tick(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError> {
-        ticks::last_tick(&self.pools.readers, schedule).await
+    async fn last_tick(&self, schedule: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        ticks::last_tick(&self.pools.readers, schedule, now).await
     }
 
-    async fn unsent_notices(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        ticks::unsent_notices(&self.pools.readers, limit).await
+    async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        ticks::unsent_notices(&self.pools.readers, after, limit).await
     }
 
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError> {

@@ -244,3 +244,37 @@ fn a_paid_verdict_is_written_even_by_a_daemon_that_stops_now() {
     place.finds("SELECT status, provider FROM jobs", "done|house");
     place.finds("SELECT count(*), min(status) FROM attempts", "1|delivered");
 }
+
+#[test]
+fn a_run_that_was_handed_back_ends_when_a_person_provides_the_asset() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"", &vendor);
+    let mut daemon = place.serve();
+    place.enqueue("interrupted");
+    vendor.is_called(1);
+    daemon.signal(Signal::TERM);
+    daemon.says("stopping:");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ends().success());
+    place.sql("UPDATE jobs SET status = 'done', text = 'Written by a person.'");
+    place.finds("SELECT number, outcome FROM runs", "1|released");
+    vendor.release();
+    place.sql("UPDATE jobs SET status = 'pending'");
+    assert!(place.drain().success());
+    place.finds("SELECT status, provider, text LIKE 'A calm sentence%' FROM jobs", "done|house|1");
+    place.finds("SELECT number, outcome FROM runs ORDER BY number", "1|released\n2|delivered");
+}
+
+#[test]
+fn what_outlasts_the_grace_is_handed_back() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"\ngrace = \"1s\"", &vendor);
+    let mut daemon = place.serve();
+    place.enqueue("slow");
+    vendor.is_called(1);
+    daemon.signal(Signal::TERM);
+    daemon.says("the grace is over");
+    assert!(daemon.ends().success());
+    place.finds("SELECT status, runs, lease_token FROM jobs", "pending|0|");
+    place.finds("SELECT outcome, finished_at FROM runs", "|");
+}

@@ -127,23 +127,6 @@ async fn what_was_paid_is_booked_when_the_job_goes_while_the_vault_cannot_keep_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_was_handed_back_ends_when_a_person_provides_the_asset() {
-    let vendor = FakeVendor::new(|_, _| Says::Accepted, |_, _| words());
-    let house = House::new(&two_links(""), vendor, FakeVault::default()).await;
-    let stop = Stop::default();
-    let daemon = house.serve(&stop).await;
-    house.place.enqueue("long");
-    house.place.shows("SELECT status FROM attempts", "accepted");
-    stop.soon.cancel();
-    ended(daemon).await.expect("a clean end");
-    house.place.sql("UPDATE jobs SET status = 'done', text = 'Written by a person.'");
-    house.place.finds("SELECT number, outcome, finished_at IS NOT NULL FROM runs", "1|cancelled|1");
-    house.place.sql("UPDATE jobs SET status = 'pending'");
-    house.drain().await;
-    house.place.finds("SELECT number, outcome FROM runs ORDER BY number", "1|cancelled\n2|delivered");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_link_whose_calls_are_all_taken_is_tried_again_later() {
     let vendor = FakeVendor::new(
         |provider, _| if provider == "house" { Says::Fails(FailureClass::Invalid) } else { Says::Nothing },
