@@ -36,8 +36,13 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let stop = Stop::default();
     let daemon = wire::daemon(&opened, stop.clone()).await?;
     let reload = reload(sources, &opened, daemon.reloader());
-    let listening = signals::listen(stop, reload)?;
+    let listening = signals::listen(stop.clone(), reload)?;
     let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
+    // While it stops there are no passes to feed the watchdog with, so systemd must know that it stops.
+    let stopping = tokio::spawn(async move {
+        stop.soon.cancelled().await;
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = from,
@@ -48,7 +53,7 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     warn_of_idle_chains(&opened.config, &opened.clock);
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     let ended = daemon.serve().await;
-    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    stopping.abort();
     feeding.abort();
     listening.abort();
     opened.store.close().await;

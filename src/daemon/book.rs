@@ -110,6 +110,19 @@ impl Book {
         })
     }
 
+    /// This book with the calls counted that began under an older one: a reload must not let a provider be called twice
+    /// as often at once. Where its bound has changed, those calls are not in the new count.
+    #[must_use]
+    pub fn counting_with(mut self, older: &Self) -> Self {
+        for (name, page) in &mut self.providers {
+            let same = |old: &&ProviderPage| old.provider.concurrency == page.provider.concurrency;
+            if let Some(old) = older.providers.get(name).filter(same) {
+                page.permits = Arc::clone(&old.permits);
+            }
+        }
+        self
+    }
+
     /// What planning must know of a provider.
     #[must_use]
     pub fn known<'a>(

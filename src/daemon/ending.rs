@@ -59,7 +59,8 @@ impl Run {
             Interrupt::LeaseGone => {
                 let unsettled = std::mem::take(&mut self.unsettled);
                 let settled = unsettled.into_iter().map(|result| Entry::Settle(Box::new(result)));
-                let abandoned = self.open.take().map(|attempt| Entry::Abandon { attempt });
+                let abandoned =
+                    self.open.take().map(|attempt| Entry::Abandon { attempt, job: self.claim.job.id });
                 for entry in settled.chain(abandoned) {
                     if let Err(error) = self.shared.recorder.write(entry).await {
                         tracing::error!(job.id = self.claim.job.id.0, %error, "an attempt could not be booked");

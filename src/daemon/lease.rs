@@ -29,9 +29,9 @@ pub(super) async fn renew_once(shared: &Shared) -> Result<(), StoreError> {
     let until = after(shared.now(), shared.book().queue.lease);
     let renewed: HashSet<_> = shared.store.renew(&held, until).await?.into_iter().collect();
     for lease in held {
-        if !renewed.contains(&lease) {
+        // One that ended meanwhile is not renewed either, and there is nothing to stop.
+        if !renewed.contains(&lease) && shared.lose(&lease) {
             tracing::info!(job.id = lease.1.0, "the job was cancelled or taken over; its call is stopped");
-            shared.lose(lease.1);
         }
     }
     Ok(())

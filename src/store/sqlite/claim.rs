@@ -13,7 +13,7 @@ use super::spoiled::Spoiled;
 use crate::domain::job::{Job, JobId};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::{Timestamp, after, from_text, to_text};
-use crate::store::claim::{Claim, ClaimRequest, Held, LeaseToken, Wanted};
+use crate::store::claim::{ALONE_FROM, ClaimRequest, Claimed, Held, LeaseToken, Wanted};
 use crate::store::error::StoreError;
 
 /// The input and the prompts of one claim, in bytes: each may have a megabyte, and they are all in memory at once.
@@ -31,7 +31,8 @@ const LONGEST_OWNER: i64 = 4_096;
 /// One index seek per level, highest first; SQLite stops at the limit before it opens the lower levels.
 const DUE: &str = "
     SELECT id, priority, run_at,
-        (SELECT octet_length(input) + coalesce(octet_length(prompt), 0) FROM jobs WHERE jobs.id = due.id) FROM (
+        (SELECT octet_length(input) + coalesce(octet_length(prompt), 0) FROM jobs WHERE jobs.id = due.id),
+        (SELECT deaths FROM jobs WHERE jobs.id = due.id) FROM (
         SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 9 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 8 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 7 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
@@ -47,13 +48,15 @@ const DUE: &str = "
 /// One index seek for each asset and level.
 const NEXT_DUE: &str = "
     SELECT min((SELECT min(run_at) FROM jobs
-                WHERE status = 'pending' AND asset = asset.value AND priority = level.value))
+                WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at > $2))
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
 
-/// A lease that ends later than any daemon writes one is of a clock that was wrong, and would never end.
+/// The worker of an orphan counts as dead. A lease that ends later than any daemon writes one is of a clock that was wrong, and would never end.
 const ORPHANED: &str = "
-    SELECT id, priority, run_at, octet_length(input) + coalesce(octet_length(prompt), 0) FROM jobs
+    SELECT id, priority, run_at, octet_length(input) + coalesce(octet_length(prompt), 0), min(deaths, 1000000) + 1
+    FROM jobs
     WHERE status = 'running' AND (lease_until <= $2 OR lease_until > $4) AND asset = $1
+        AND id NOT IN (SELECT value FROM json_each($5))
     ORDER BY priority DESC, run_at, id LIMIT $3";
 
 const CLAIM: &str = "
@@ -61,27 +64,29 @@ const CLAIM: &str = "
     SET status = 'running', lease_token = $2, lease_until = $3, lease_owner = $4,
         started_at = coalesce(started_at, $5), updated_at = $5
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'pending' AND run_at <= $5
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
+/// The last holder ran the job alone where two had died before it ([`ALONE_FROM`]).
 const TAKE_OVER: &str = "
     UPDATE jobs
-    SET lease_token = $2, lease_until = $3, lease_owner = $4, deaths = min(deaths, 1000000) + 1, updated_at = $5
+    SET lease_token = $2, lease_until = $3, lease_owner = $4, updated_at = $5,
+        deaths = min(deaths, 1000000) + 1, solo_deaths = min(solo_deaths, 1000000) + (deaths >= 2)
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running'
         AND (+lease_until <= $5 OR +lease_until > $6)
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
 /// Claims what is due. An idle queue is only read: nothing is written where nothing is found.
 pub(super) async fn claim_due(
     writer: &SqlitePool,
     readers: &SqlitePool,
     request: &ClaimRequest,
-) -> Result<Vec<Claim>, StoreError> {
+) -> Result<Claimed, StoreError> {
     // A round that brings nothing but unreadable rows has handed them to a person, so this ends; what stands
     // behind them must not wait for the next look.
     loop {
-        let (claims, spoiled) = claim_once(writer, readers, request).await?;
-        if !claims.is_empty() || spoiled == 0 {
-            return Ok(claims);
+        let (claimed, spoiled) = claim_once(writer, readers, request).await?;
+        if !claimed.claims.is_empty() || spoiled == 0 {
+            return Ok(claimed);
         }
     }
 }
@@ -90,12 +95,13 @@ async fn claim_once(
     writer: &SqlitePool,
     readers: &SqlitePool,
     request: &ClaimRequest,
-) -> Result<(Vec<Claim>, u64), StoreError> {
+) -> Result<(Claimed, u64), StoreError> {
     let mut room = Room::of(request);
     let orphaned = room.choose(candidates(readers, ORPHANED, request).await?);
     let due = room.choose(candidates(readers, DUE, request).await?);
+    let one_waits_to_be_alone = room.one_waits_to_be_alone;
     if due.is_empty() && orphaned.is_empty() {
-        return Ok((Vec::new(), 0));
+        return Ok((Claimed { claims: Vec::new(), one_waits_to_be_alone }, 0));
     }
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let mut spoiled = Spoiled::default();
@@ -104,7 +110,7 @@ async fn claim_once(
     let claims = runs::open(&mut tx, jobs, request, &mut spoiled).await?;
     let spoiled = spoiled.hand_over(&mut tx, &request.token, request.now).await?;
     tx.commit().await?;
-    Ok((claims, spoiled))
+    Ok((Claimed { claims, one_waits_to_be_alone }, spoiled))
 }
 
 /// Later than any lease a daemon of today writes.
@@ -162,14 +168,18 @@ pub(super) async fn other_owners(readers: &SqlitePool, own: &str) -> Result<Vec<
     Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
 }
 
-/// When the next pending job of these assets is due.
+/// When the next pending job of these assets is due that was not due at `past` yet.
 pub(super) async fn next_due_at(
     readers: &SqlitePool,
     assets: &[AssetName],
+    past: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let names: Vec<&str> = assets.iter().map(AssetName::as_str).collect();
-    let soonest: Option<String> =
-        sqlx::query_scalar(NEXT_DUE).bind(json!(names).to_string()).fetch_one(readers).await?;
+    let soonest: Option<String> = sqlx::query_scalar(NEXT_DUE)
+        .bind(json!(names).to_string())
+        .bind(to_text(past))
+        .fetch_one(readers)
+        .await?;
     Ok(soonest.as_deref().and_then(from_text))
 }
 
@@ -180,6 +190,8 @@ struct Candidate {
     run_at: String,
     /// Of its input and prompt, in bytes.
     size: u64,
+    /// Whether it must run alone.
+    alone: bool,
     /// The place of its asset among what is wanted.
     wanted: usize,
 }
@@ -191,6 +203,9 @@ struct Room<'a> {
     bytes: u64,
     most: Vec<u32>,
     free: BTreeMap<&'a ProviderName, u32>,
+    /// Whether nothing is held and nothing was chosen yet.
+    empty: bool,
+    one_waits_to_be_alone: bool,
 }
 
 impl<'a> Room<'a> {
@@ -201,10 +216,13 @@ impl<'a> Room<'a> {
             bytes: MOST_BYTES,
             most: request.wanted.iter().map(|wanted| wanted.most).collect(),
             free: request.free.iter().map(|(provider, free)| (provider, *free)).collect(),
+            empty: request.held.is_empty(),
+            one_waits_to_be_alone: false,
         }
     }
 
-    /// The candidates there is room for: the highest priority first, then the oldest, whatever the asset.
+    /// The candidates there is room for: the highest priority first, then the oldest, whatever the asset. Nothing
+    /// overtakes one that must be alone, so that its turn comes; once chosen, it takes all the room.
     fn choose(&mut self, mut found: Vec<Candidate>) -> Vec<i64> {
         found.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.run_at.cmp(&b.run_at)).then(a.id.cmp(&b.id)));
         found.into_iter().filter(|candidate| self.take(candidate)).map(|found| found.id).collect()
@@ -219,7 +237,13 @@ impl<'a> Room<'a> {
         if self.left == 0 || *most == 0 || *free == 0 || self.bytes == 0 {
             return false;
         }
-        self.left -= 1;
+        if candidate.alone && !self.empty {
+            self.one_waits_to_be_alone = true;
+            self.left = 0;
+            return false;
+        }
+        self.empty = false;
+        self.left = if candidate.alone { 0 } else { self.left - 1 };
         // The one that goes beyond is still taken: a single job never has to wait for its own size.
         self.bytes = self.bytes.saturating_sub(candidate.size);
         *most -= 1;
@@ -235,12 +259,14 @@ async fn candidates(
     request: &ClaimRequest,
 ) -> Result<Vec<Candidate>, StoreError> {
     let mut found = Vec::new();
+    let held = json!(request.held).to_string();
     for (place, wanted) in request.wanted.iter().enumerate() {
         let rows = sqlx::query(sql)
             .bind(wanted.asset.as_str())
             .bind(to_text(request.now))
             .bind(i64::from(wanted.most.min(request.limit)))
             .bind(horizon(request))
+            .bind(&held)
             .fetch_all(readers)
             .await?;
         for row in &rows {
@@ -250,11 +276,19 @@ async fn candidates(
                 priority: row.try_get(1)?,
                 run_at: decode::lossy(row, 2)?.unwrap_or_default(),
                 size: size.unsigned_abs(),
+                alone: row.try_get::<i64, _>(4)? >= i64::from(ALONE_FROM),
                 wanted: place,
             });
         }
     }
     Ok(found)
+}
+
+/// A job that was taken.
+pub(super) struct Taken {
+    pub(super) job: Job,
+    pub(super) deaths: u32,
+    pub(super) solo_deaths: u32,
 }
 
 async fn take(
@@ -263,7 +297,7 @@ async fn take(
     ids: &[i64],
     request: &ClaimRequest,
     spoiled: &mut Spoiled,
-) -> Result<Vec<(Job, u32)>, StoreError> {
+) -> Result<Vec<Taken>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -277,19 +311,19 @@ async fn take(
         .fetch_all(&mut **tx)
         .await?;
     let place: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut jobs: Vec<(Job, u32)> = Vec::with_capacity(rows.len());
+    let mut jobs: Vec<Taken> = Vec::with_capacity(rows.len());
     for row in &rows {
         match read(row) {
             Ok(job) => jobs.push(job),
             Err(why) => spoiled.add(JobId(row.try_get(0)?), why),
         }
     }
-    jobs.sort_by_key(|(job, _)| place.get(&job.id.0).copied());
+    jobs.sort_by_key(|taken| place.get(&taken.job.id.0).copied());
     Ok(jobs)
 }
 
 /// Reads a claimed job, with the deaths it has caused; or says what of its row cannot be read.
-fn read(row: &SqliteRow) -> Result<(Job, u32), String> {
+fn read(row: &SqliteRow) -> Result<Taken, String> {
     let unreadable = |error: sqlx::Error| error.to_string();
     let asset: String = row.try_get("asset").map_err(unreadable)?;
     let input: String = row.try_get("input").map_err(unreadable)?;
@@ -305,7 +339,8 @@ fn read(row: &SqliteRow) -> Result<(Job, u32), String> {
         max_runs: row.try_get("max_runs").map_err(unreadable)?,
         first_claimed_at: from_text(&started_at).ok_or("started_at is no time")?,
     };
-    Ok((job, row.try_get("deaths").map_err(unreadable)?))
+    let deaths = row.try_get("deaths").map_err(unreadable)?;
+    Ok(Taken { job, deaths, solo_deaths: row.try_get("solo_deaths").map_err(unreadable)? })
 }
 
 /// SQLite takes some JSON that nobody else does, and a generation over an input that was left out would be

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 
+use super::claim::Taken;
 use super::spoiled::Spoiled;
 use crate::domain::chain::Chain;
 use crate::domain::job::{Job, JobId, RunId};
@@ -49,7 +50,7 @@ const REFUSALS: &str = "
 /// Opens or adopts the runs of claimed jobs. A job whose run cannot be read is spoiled, and no other.
 pub(super) async fn open(
     tx: &mut Transaction<'_, Sqlite>,
-    jobs: Vec<(Job, u32)>,
+    jobs: Vec<Taken>,
     request: &ClaimRequest,
     spoiled: &mut Spoiled,
 ) -> Result<Vec<Claim>, StoreError> {
@@ -57,14 +58,14 @@ pub(super) async fn open(
         request.wanted.iter().map(|wanted| (&wanted.asset, &wanted.chain)).collect();
     let links: HashMap<i64, Vec<String>> = jobs
         .iter()
-        .map(|(job, _)| {
+        .map(|Taken { job, .. }| {
             let links = chains.get(&job.asset).map_or_else(Vec::new, |chain| links_of(chain, job));
             (job.id.0, links)
         })
         .collect();
     let rows: Vec<Value> = jobs
         .iter()
-        .map(|(job, _)| {
+        .map(|Taken { job, .. }| {
             let links = links.get(&job.id.0).map_or_else(String::new, |links| json!(links).to_string());
             json!([job.id.0, links, job.provider_override])
         })
@@ -84,13 +85,13 @@ pub(super) async fn open(
     adopt_runs(tx, &jobs, &mut runs, spoiled).await?;
     let mut refusals = refusals(tx, &jobs, &runs).await?;
     let mut claims = Vec::with_capacity(jobs.len());
-    for (job, deaths) in jobs {
+    for Taken { job, deaths, solo_deaths } in jobs {
         let Some(run) = runs.remove(&job.id.0) else {
             spoiled.add(job.id, "no run can be opened: the number of its last one is out of range");
             continue;
         };
         let refusals = refusals.remove(&job.id.0).unwrap_or_default();
-        claims.push(Claim { job, token: request.token.clone(), run, refusals, deaths });
+        claims.push(Claim { job, token: request.token.clone(), run, refusals, deaths, solo_deaths });
     }
     Ok(claims)
 }
@@ -104,12 +105,12 @@ fn links_of(chain: &Chain, job: &Job) -> Vec<String> {
 /// A dead worker's open run goes on as it was: same row, number, chain, attempts.
 async fn adopt_runs(
     tx: &mut SqliteConnection,
-    jobs: &[(Job, u32)],
+    jobs: &[Taken],
     runs: &mut HashMap<i64, OpenRun>,
     spoiled: &mut Spoiled,
 ) -> Result<(), StoreError> {
     let missing: Vec<i64> =
-        jobs.iter().map(|(job, _)| job.id.0).filter(|id| !runs.contains_key(id)).collect();
+        jobs.iter().map(|taken| taken.job.id.0).filter(|id| !runs.contains_key(id)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -179,11 +180,11 @@ fn past_attempt(row: &SqliteRow) -> Result<PastAttempt, String> {
 
 async fn refusals(
     tx: &mut SqliteConnection,
-    jobs: &[(Job, u32)],
+    jobs: &[Taken],
     runs: &HashMap<i64, OpenRun>,
 ) -> Result<HashMap<i64, Vec<Refusal>>, StoreError> {
     let again = |id: &i64| runs.get(id).is_some_and(|run| run.number > 1);
-    let ids: Vec<i64> = jobs.iter().map(|(job, _)| job.id.0).filter(again).collect();
+    let ids: Vec<i64> = jobs.iter().map(|taken| taken.job.id.0).filter(again).collect();
     let mut refusals: HashMap<i64, Vec<Refusal>> = HashMap::new();
     if ids.is_empty() {
         return Ok(refusals);

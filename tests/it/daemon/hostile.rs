@@ -56,7 +56,10 @@ fn a_job_that_cannot_be_read_is_a_persons_and_the_next_one_is_made() {
         check(&place, name, &format!("{BAD} {hostile}"), "manual");
     }
     for (name, hostile) in [
-        ("deaths without number", "UPDATE jobs SET deaths = 9223372036854775807".to_owned()),
+        (
+            "deaths without number",
+            "UPDATE jobs SET deaths = 9223372036854775807, solo_deaths = 9223372036854775807".to_owned(),
+        ),
         ("a number beyond ours", format!("{RUN} UPDATE runs SET number = 5000000000")),
         ("a chain that is no list", format!("{RUN} UPDATE runs SET chain = '{{}}'")),
         ("a chain that is no text", format!("{RUN} UPDATE runs SET chain = CAST(x'5bff5d' AS TEXT)")),
