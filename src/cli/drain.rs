@@ -24,8 +24,7 @@ pub(super) struct Args {}
 pub async fn run(opened: &wire::Opened, stop: Stop, show: bool) -> anyhow::Result<Progress> {
     let daemon = wire::daemon(opened, stop.clone()).await?;
     let listening = signals::listen(stop, || tracing::info!("drain reads its configuration once"))?;
-    let due: i64 = opened.store.counts((opened.clock)()).await?.iter().map(|count| count.due).sum();
-    let bar = if show { progress_bar(u64::try_from(due).unwrap_or(0)) } else { ProgressBar::hidden() };
+    let bar = if show { progress_bar(due(opened).await?) } else { ProgressBar::hidden() };
     let mut progress = daemon.progress();
     let drawing = {
         let bar = bar.clone();
@@ -43,6 +42,12 @@ pub async fn run(opened: &wire::Opened, stop: Stop, show: bool) -> anyhow::Resul
     listening.abort();
     bar.finish_and_clear();
     Ok(ended?)
+}
+
+/// How many jobs are due, for the length of the bar.
+async fn due(opened: &wire::Opened) -> anyhow::Result<u64> {
+    let assets: Vec<_> = opened.config.assets.iter().map(|asset| asset.name.clone()).collect();
+    Ok(opened.store.due(&assets, (opened.clock)()).await?)
 }
 
 /// The same for programs.

@@ -76,6 +76,9 @@ pub trait Store: Send + Sync {
         past: Timestamp,
     ) -> Result<Option<Timestamp>, StoreError>;
 
+    /// How many pending jobs of these assets are due.
+    async fn due(&self, assets: &[AssetName], now: Timestamp) -> Result<u64, StoreError>;
+
     /// A number that changes whenever another connection or process has committed.
     async fn version(&self) -> Result<i64, StoreError>;
 

@@ -51,6 +51,12 @@ pub(super) const NEXT_DUE: &str = "
                 WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at > $2))
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
 
+/// One range of the index for each asset and level: it costs by what is due, not by what else waits.
+pub(super) const COUNT_DUE: &str = "
+    SELECT coalesce(sum((SELECT count(*) FROM jobs
+                WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at <= $2)), 0)
+    FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
+
 /// The worker of an orphan counts as dead. A lease that ends later than any daemon writes one is of a clock that was wrong, and would never end.
 const ORPHANED: &str = "
     SELECT id, priority, run_at, octet_length(input) + coalesce(octet_length(prompt), 0), min(deaths, 1000000) + 1
@@ -181,6 +187,21 @@ pub(super) async fn next_due_at(
         .fetch_one(readers)
         .await?;
     Ok(soonest.as_deref().and_then(from_text))
+}
+
+/// How many pending jobs of these assets are due.
+pub(super) async fn due(
+    readers: &SqlitePool,
+    assets: &[AssetName],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let names: Vec<&str> = assets.iter().map(AssetName::as_str).collect();
+    let count: i64 = sqlx::query_scalar(COUNT_DUE)
+        .bind(json!(names).to_string())
+        .bind(to_text(now))
+        .fetch_one(readers)
+        .await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 /// A job that may be taken.

@@ -119,6 +119,10 @@ impl Store for SqliteStore {
         claim::next_due_at(&self.pools.readers, assets, past).await
     }
 
+    async fn due(&self, assets: &[AssetName], now: Timestamp) -> Result<u64, StoreError> {
+        claim::due(&self.pools.readers, assets, now).await
+    }
+
     async fn version(&self) -> Result<i64, StoreError> {
         self.watch.version().await
     }

@@ -34,6 +34,7 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         ("TAKE_OVER", claim::TAKE_OVER),
         ("DUE", claim::DUE),
         ("NEXT_DUE", claim::NEXT_DUE),
+        ("COUNT_DUE", claim::COUNT_DUE),
         ("OPEN_RUNS", runs::OPEN_RUNS),
         ("REFUSALS", runs::REFUSALS),
     ];
