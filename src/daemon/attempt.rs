@@ -28,6 +28,10 @@ const SHORT_TEXT: usize = 64 * 1024;
 /// Between two looks at an accepted operation.
 const POLL: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(10) };
 
+/// Polls in a row that may say the operation is lost. Right after the submit a vendor may not know it yet, and a
+/// file may not be there yet; after so many the answer stands, and waiting on would use up the link's time.
+const MOST_LOST_POLLS: u32 = 5;
+
 /// Between two tries of the vault with an output in hand.
 const VAULT_PATIENCE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
@@ -200,6 +204,7 @@ impl Run {
             self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
         }
         let mut polls = 0;
+        let mut lost = 0;
         loop {
             // A stopping daemon hands operations back at once: the next one polls on.
             self.pause(POLL.equal_jitter(polls, self.shared.jitter())).await?;
@@ -213,11 +218,14 @@ impl Run {
             let answer = self.interruptible(begun, AssertUnwindSafe(polling).catch_unwind()).await?;
             match answer {
                 Ok(Ok(Answer::Output(output))) => return Ok(Ok(output)),
-                Ok(Ok(Answer::Accepted { .. })) => {}
-                Ok(Err(failure)) if is_no_verdict(&failure.class) => {
+                Ok(Ok(Answer::Accepted { .. })) => lost = 0,
+                Ok(Err(failure)) => {
+                    lost = if failure.class == FailureClass::UnknownOutcome { lost + 1 } else { 0 };
+                    if !is_no_verdict(&failure.class) || lost >= MOST_LOST_POLLS {
+                        return Ok(Err(failure));
+                    }
                     tracing::debug!(provider = %call.provider, %failure, "a poll without answer");
                 }
-                Ok(Err(failure)) => return Ok(Err(failure)),
                 Err(_) => return Ok(Err(Failure::unusable("the provider's translator panicked"))),
             }
         }

@@ -12,6 +12,7 @@ pub mod local;
 mod makers;
 mod openai_chat;
 mod openai_images;
+mod operation;
 mod options;
 mod picture_size;
 pub mod prompt;

@@ -47,7 +47,7 @@ struct Image {
 }
 
 impl Protocol for OpenAiImages {
-    fn auth(&self) -> Auth {
+    fn auth(&self, _provider: &Provider) -> Auth {
         BEARER
     }
 
@@ -79,9 +79,8 @@ impl Protocol for OpenAiImages {
         }
         body.extend(options.extra);
         Ok(HttpRequest {
-            path: "v1/images/generations".to_owned(),
-            headers: vec![("x-client-request-id", call.ask.idempotency_key.clone())],
-            body: Some(Value::Object(body)),
+            headers: vec![("x-client-request-id".into(), call.ask.idempotency_key.clone())],
+            ..HttpRequest::post("v1/images/generations", body)
         })
     }
 

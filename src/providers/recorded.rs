@@ -1,7 +1,8 @@
 //! Replies of vendors as files under `tests/wire`, each held against what its protocol must make of it.
 //!
 //! A file holds a `note` of what it rests on, the reply (`status`, `headers`, `body`), what the `provider` has
-//! besides the defaults, and the `expected` outcome, whole: a field that is not named must be empty.
+//! besides the defaults, the `operation` where it is the reply to a poll, and the `expected` outcome, whole: a
+//! field that is not named must be empty. A folder is called as its protocol.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -67,7 +68,7 @@ pub(super) fn body_of(protocol: &dyn Protocol, provider: &Provider, ask: &Ask) -
     request.body.expect("a body")
 }
 
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     let now = from_text("2026-11-22T13:49:00.000Z").expect("valid");
     Arc::new(move || now)
 }
@@ -78,6 +79,7 @@ struct Recording {
     note: String,
     #[serde(default)]
     provider: ProviderPart,
+    operation: Option<String>,
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -90,22 +92,34 @@ struct Recording {
 struct ProviderPart {
     free: bool,
     price_micros: i64,
+    base_url: Option<String>,
     options: Map<String, Value>,
+}
+
+/// Every protocol with recorded replies.
+pub(super) fn recorded_protocols() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
+    let folders = std::fs::read_dir(root).expect("tests/wire");
+    let mut names: Vec<String> = folders
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name"))
+        .collect();
+    names.sort();
+    names
 }
 
 #[test]
 fn every_recorded_reply_is_understood() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
     let mut count = 0;
-    for protocol in ["anthropic", "openai-chat", "openai-images"] {
-        let folder = root.join(protocol);
+    for protocol in recorded_protocols() {
+        let folder = root.join(&protocol);
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
             let path = entry.expect("an entry").path();
             let text = std::fs::read_to_string(&path).expect("a readable file");
             let recording: Recording =
                 serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             assert!(recording.note.len() > 20, "{}: say what it rests on", path.display());
-            assert_eq!(outcome(protocol, &recording), recording.expected, "{}", path.display());
+            assert_eq!(outcome(&protocol, &recording), recording.expected, "{}", path.display());
             count += 1;
         }
     }
@@ -116,6 +130,9 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
     let mut provider = provider(protocol, "m", "https://v.example");
     provider.price_micros = recording.provider.price_micros;
     provider.options.clone_from(&recording.provider.options);
+    if recording.provider.base_url.is_some() {
+        provider.base_url.clone_from(&recording.provider.base_url);
+    }
     if recording.provider.free {
         provider.repeat = Repeat::Free;
     }
@@ -124,8 +141,13 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
     let reply = HttpReply { status: recording.status, headers, body: body.into() };
     let (ask, clock) = (ask(), clock());
     let translator = protocol::named(protocol).expect("a protocol");
-    let mut outcome = match translator.interpret(&Call::generation(&provider, &ask, &clock), &reply) {
+    let call = match &recording.operation {
+        Some(operation) => Call::poll(&provider, &ask, &clock, operation),
+        None => Call::generation(&provider, &ask, &clock),
+    };
+    let mut outcome = match translator.interpret(&call, &reply) {
         Ok(Interpreted::Output(output)) => told(&output),
+        Ok(Interpreted::Accepted { operation }) => json!({"accepted": operation}),
         Ok(Interpreted::Fetch { url, output }) => {
             let mut told = told(&output);
             told["fetch"] = url.into();
