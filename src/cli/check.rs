@@ -8,7 +8,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::plan::{self, decision};
-use super::said::{BAD, FAINT, GOOD, STRONG, Said, paint};
+use super::retiring;
+use super::said::{BAD, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
 use super::wire;
 use crate::config::{Config, ConfigErrors, load};
@@ -22,7 +23,8 @@ use crate::vault::{Kept, Vault, VaultError, VaultKey};
   backstop check
   backstop check --config new.toml && systemctl reload backstop
 
-Exit code 1 when there is a mistake. A missing key is none: its links are skipped.")]
+Exit code 1 when there is a mistake. A missing key is none: its links are skipped. Nor is a model that its vendor
+switched off or will within 90 days: it is warned of.")]
 pub(super) struct Args {}
 
 pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
@@ -65,7 +67,12 @@ fn good(session: &Session, config: &Config) -> Said {
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
-    Said::fine(text, json!({ "mistakes": [], "configuration": config.redacted_json() }))
+    let warnings = retiring::warnings(config, (session.clock)());
+    for (at, warning) in warnings.iter().enumerate() {
+        let gap = if at == 0 { "\n" } else { "" };
+        writeln!(text, "{gap}{} {warning}", paint(WAITS, "warning:")).unwrap_or_default();
+    }
+    Said::fine(text, json!({ "mistakes": [], "warnings": warnings, "configuration": config.redacted_json() }))
 }
 
 fn chain(text: &mut String, plan: &Plan) {

@@ -60,6 +60,15 @@ pub(super) fn endpoint(base: &Url, path: &str, query: &[(Cow<'static, str>, Stri
     url
 }
 
+/// A configured address with another host: `host` or `host:port`.
+pub(super) fn at_host(base: &Url, authority: &str) -> Option<Url> {
+    let named = Url::parse(&format!("{}://{authority}/", base.scheme())).ok()?;
+    let mut url = base.clone();
+    url.set_host(Some(named.host_str()?)).ok()?;
+    url.set_port(named.port()).ok()?;
+    Some(url)
+}
+
 /// Whether two addresses are of one host, by scheme, name and port: what may be sent to the one may be sent to
 /// the other.
 pub(super) fn same_host(a: &Url, b: &Url) -> bool {

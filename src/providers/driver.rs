@@ -37,6 +37,9 @@ const POOL_IDLE: Duration = Duration::from_secs(30);
 /// the rest. Without this bound one silent connection would use up the time of the whole operation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// A vendor that is told of a use, and does not listen, does not hold up the delivery for longer.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Most of an error's body that is read.
 const ERROR_BYTES: usize = 64 << 10;
 
@@ -73,13 +76,12 @@ pub(super) struct Vendor {
 }
 
 impl Vendor {
-    /// Checks a provider's address, options and key.
+    /// Checks a provider's address and key; its options are checked before.
     pub(super) fn new(
         provider: &Provider,
         protocol: &'static dyn Protocol,
         key: Option<SecretString>,
     ) -> Result<Self, String> {
-        protocol.check(provider)?;
         let text = provider.base_url.as_deref().ok_or("base_url is missing; say where its requests go")?;
         let key = key.filter(|key| !key.expose_secret().trim().is_empty());
         let (base, reach) = address::base(text, key.is_some())?;
@@ -144,34 +146,75 @@ impl Driver {
         if time.is_zero() {
             return Err(Failure::new(FailureClass::TimedOut, "no time was left to call it"));
         }
-        let reply = self.send(vendor, call, request, time).await?;
-        let with_facts = |mut output: Output| {
-            output.http_status = Some(reply.status);
-            output.request_id = reply.request_id();
-            Answer::Output(output)
-        };
-        let interpreted = match vendor.protocol.interpret(call, &reply) {
-            Ok(Interpreted::Output(output)) => Ok(with_facts(output)),
-            Ok(Interpreted::Accepted { operation }) if operation::is_plain(&operation) => {
-                Ok(Answer::Accepted { operation })
-            }
-            Ok(Interpreted::Accepted { .. }) => Err(operation::odd_id(call.provider)),
-            Ok(Interpreted::Fetch { url, output }) => {
-                let cost_micros = output.cost_micros;
-                let fetched = self.download(&url, vendor, call, deadline).await;
-                let failed = |failure| Failure { cost_micros, ..failure };
-                fetched.map_err(failed).map(|download| {
-                    let claimed_type = download.content_type.or(output.claimed_type.clone());
-                    with_facts(Output { body: Body::File(download.bytes), claimed_type, ..output })
-                })
-            }
+        let mut reply = self.send(vendor, call, request, time).await?;
+        let mut interpreted = vendor.protocol.interpret(call, &reply);
+        if let Ok(Interpreted::Then(request)) = interpreted {
+            let time = OPERATION_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+            reply = self.send(vendor, call, request, time).await?;
+            interpreted = vendor.protocol.interpret_result(call, &reply);
+        }
+        let answer = match interpreted {
+            Ok(interpreted) => self.settle(vendor, call, interpreted, deadline).await,
             Err(failure) => Err(failure),
         };
-        interpreted.map_err(|failure| Failure {
-            http_status: failure.http_status.or(Some(reply.status)),
-            request_id: failure.request_id.clone().or_else(|| reply.request_id()),
-            ..failure
-        })
+        let request_id = || reply.request_id();
+        match answer {
+            Ok(Answer::Output(output)) => {
+                let (http_status, request_id) = (Some(reply.status), request_id());
+                Ok(Answer::Output(Output { http_status, request_id, ..output }))
+            }
+            Ok(accepted @ Answer::Accepted { .. }) => Ok(accepted),
+            Err(failure) => Err(Failure {
+                http_status: failure.http_status.or(Some(reply.status)),
+                request_id: failure.request_id.clone().or_else(request_id),
+                ..failure
+            }),
+        }
+    }
+
+    /// Does what a reply calls for.
+    async fn settle(
+        &self,
+        vendor: &Vendor,
+        call: &Call<'_>,
+        interpreted: Interpreted,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        match interpreted {
+            Interpreted::Output(output) => Ok(Answer::Output(output)),
+            Interpreted::Accepted { operation } if operation::is_plain(&operation) => {
+                Ok(Answer::Accepted { operation })
+            }
+            Interpreted::Accepted { .. } => Err(operation::odd_id(call.provider)),
+            Interpreted::Fetch { url, output } => {
+                self.fetch(&url, output, vendor, call, deadline).await.map(Answer::Output)
+            }
+            Interpreted::FetchAndTell { url, output, tell } => {
+                let mut output = self.fetch(&url, output, vendor, call, deadline).await?;
+                let time = TELL_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+                let told = self.send(vendor, call, tell, time).await;
+                let is_told = told.is_ok_and(|reply| reply.is_success());
+                output.metadata.insert("use_reported".to_owned(), is_told.into());
+                Ok(Answer::Output(output))
+            }
+            Interpreted::Then(_) => Err(Failure::unusable("its answers only lead to further questions")),
+        }
+    }
+
+    /// Fetches an output's file. What was made is billed also where it does not arrive.
+    async fn fetch(
+        &self,
+        url: &str,
+        output: Output,
+        vendor: &Vendor,
+        call: &Call<'_>,
+        deadline: Instant,
+    ) -> Result<Output, Failure> {
+        let cost_micros = output.cost_micros;
+        let fetched = self.download(url, vendor, call, deadline).await;
+        let download = fetched.map_err(|failure| Failure { cost_micros, ..failure })?;
+        let claimed_type = download.content_type.or(output.claimed_type.clone());
+        Ok(Output { body: Body::File(download.bytes), claimed_type, ..output })
     }
 
     /// Sends a request once and takes in its whole reply.
@@ -186,7 +229,13 @@ impl Driver {
             Reach::Public => &self.public,
             Reach::Local => &self.local,
         };
-        let url = address::endpoint(&vendor.base, &request.path, &request.query);
+        let base = match &request.authority {
+            Some(authority) => address::at_host(&vendor.base, authority).ok_or_else(|| {
+                Failure::new(FailureClass::Invalid, "the request cannot be sent: its host is none")
+            })?,
+            None => vendor.base.clone(),
+        };
+        let url = address::endpoint(&base, &request.path, &request.query);
         let mut sending = match &request.body {
             Some(body) => client.post(url).json(body),
             None => client.get(url),

@@ -3,9 +3,6 @@
 //! Rests on the vendor's published specification. The call is synchronous and may take two minutes; a dropped
 //! connection is billed all the same.
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,18 +11,13 @@ use crate::domain::ask::{Body, Output};
 use crate::domain::failure::Failure;
 use crate::domain::provider::Provider;
 
+use super::base64_file::decoded;
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
 use super::options::{self, ImageOptions};
 use super::picture_size::{Family, size_for};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
 use super::vendor_error::VendorError;
-
-/// Relays disagree on padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The protocol `openai-images`.
 pub(super) struct OpenAiImages;
@@ -125,23 +117,6 @@ impl Images {
     }
 }
 
-/// Decodes base64 as relays send it: with line breaks, without padding, or as a `data:` address.
-fn decoded(text: &str) -> Result<Bytes, Failure> {
-    let encoded = match text.strip_prefix("data:") {
-        Some(address) => address.split_once(',').map_or("", |(_, encoded)| encoded),
-        None => text,
-    };
-    let plain = BASE64.decode(encoded).or_else(|_| {
-        let joined: String = encoded.split_ascii_whitespace().collect();
-        BASE64.decode(joined)
-    });
-    match plain {
-        Ok(bytes) if bytes.is_empty() => Err(Failure::unusable("the picture is empty")),
-        Ok(bytes) => Ok(bytes.into()),
-        Err(_) => Err(Failure::unusable("the picture is not valid base64")),
-    }
-}
-
 fn tokens(usage: &Value) -> Tokens {
     let input = count(usage, "/input_tokens");
     let image_input = count(usage, "/input_tokens_details/image_tokens").min(input);
@@ -185,19 +160,5 @@ mod tests {
         assert_eq!(body["quality"], "low");
         assert_eq!(body["output_format"], "webp");
         assert_eq!(body["moderation"], "low");
-    }
-
-    #[test]
-    fn base64_is_read_as_relays_send_it() {
-        let check = |text: &str, expected: Option<&[u8]>| {
-            assert_eq!(decoded(text).ok().as_deref(), expected, "{text}");
-        };
-        check("Zm94ZXM=", Some(b"foxes"));
-        check("Zm94ZXM", Some(b"foxes"));
-        check("Zm94\r\nZXM=\n", Some(b"foxes"));
-        check("data:image/png;base64,Zm94ZXM=", Some(b"foxes"));
-        check("", None);
-        check("data:image/png", None);
-        check("<html>", None);
     }
 }

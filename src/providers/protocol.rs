@@ -12,15 +12,24 @@ use crate::domain::provider::{Provider, Repeat};
 use crate::domain::time::{Clock, Timestamp};
 
 use super::anthropic::Anthropic;
+use super::http::Http;
+use super::lummi::Lummi;
 use super::openai_chat::OpenAiChat;
 use super::openai_images::OpenAiImages;
+use super::pexels::{PexelsPhoto, PexelsVideo};
+use super::unsplash::Unsplash;
 
 /// The protocol of that name, where this build speaks it over HTTP.
 pub(super) fn named(name: &str) -> Option<&'static dyn Protocol> {
     match name {
         "anthropic" => Some(&Anthropic),
+        "http" => Some(&Http),
+        "lummi" => Some(&Lummi),
         "openai-chat" => Some(&OpenAiChat),
         "openai-images" => Some(&OpenAiImages),
+        "pexels-photo" => Some(&PexelsPhoto),
+        "pexels-video" => Some(&PexelsVideo),
+        "unsplash" => Some(&Unsplash),
         _ => None,
     }
 }
@@ -46,6 +55,11 @@ pub(super) trait Protocol: Send + Sync {
     /// Whether the provider's options mean something; the error is a sentence for the operator.
     fn check(&self, provider: &Provider) -> Result<(), String>;
 
+    /// Every mistake in the provider's options, each with its key where the protocol can tell it.
+    fn mistakes(&self, provider: &Provider) -> Vec<Mistake> {
+        self.check(provider).err().map(|wrong| Mistake { key: None, wrong }).into_iter().collect()
+    }
+
     /// The request that starts a generation.
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure>;
 
@@ -58,6 +72,32 @@ pub(super) trait Protocol: Send + Sync {
 
     /// What a whole reply, of any status, means.
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure>;
+
+    /// What the reply to the request of [`Interpreted::Then`] means. Only protocols that answer with one differ.
+    fn interpret_result(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
+        self.interpret(call, reply)
+    }
+}
+
+/// Something wrong in a provider's options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mistake {
+    /// Below the provider's table: `request.path`.
+    pub(super) key: Option<String>,
+    /// What is wrong, and what to do.
+    pub(super) wrong: String,
+}
+
+impl Mistake {
+    pub(super) fn of(key: impl Into<String>, wrong: impl Into<String>) -> Self {
+        Self { key: Some(key.into()), wrong: wrong.into() }
+    }
+
+    /// `providers.house.request.path: is no path`, or `providers.house: base_url is missing`.
+    pub(super) fn of_provider(&self, provider: &Provider) -> String {
+        let key = self.key.as_ref().map(|key| format!(".{key}")).unwrap_or_default();
+        format!("providers.{}{key}: {}", provider.name, self.wrong)
+    }
 }
 
 /// One call as a protocol sees it.
@@ -130,6 +170,9 @@ pub(super) struct HttpRequest {
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
     /// Posted as JSON; a request without a body is a GET.
     pub(super) body: Option<Value>,
+    /// `host` or `host:port` to ask instead of the configured one, with the key: a protocol names only what the
+    /// configuration lists.
+    pub(super) authority: Option<String>,
 }
 
 impl HttpRequest {
@@ -211,6 +254,19 @@ pub(super) enum Interpreted {
         /// All but the body.
         output: Output,
     },
+    /// As `Fetch`; and once the file is here, the vendor is told so, as its terms demand. What it answers changes
+    /// nothing.
+    FetchAndTell {
+        /// As the reply spelled it: trusted for nothing.
+        url: String,
+        /// All but the body.
+        output: Output,
+        /// The request that tells it.
+        tell: HttpRequest,
+    },
+    /// The operation has ended, and one more request says where its output lies;
+    /// [`Protocol::interpret_result`] reads the reply.
+    Then(HttpRequest),
 }
 
 /// The failure of a poll where there is nothing to poll.

@@ -20,7 +20,8 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 use crate::domain::time::{Clock, from_text, to_text};
 
-use super::protocol::{self, Call, HttpReply, Interpreted, Protocol};
+use super::catalog::catalog;
+use super::protocol::{self, Call, HttpReply, HttpRequest, Interpreted, Protocol};
 
 /// A provider with nothing special about it.
 pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider {
@@ -80,6 +81,9 @@ struct Recording {
     #[serde(default)]
     provider: ProviderPart,
     operation: Option<String>,
+    /// Whether the reply is that to the request that a poll led to.
+    #[serde(default)]
+    result: bool,
     status: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -93,6 +97,9 @@ struct ProviderPart {
     free: bool,
     price_micros: i64,
     base_url: Option<String>,
+    medium: Option<String>,
+    /// A label of the catalog, all of whose facts count.
+    label: Option<String>,
     options: Map<String, Value>,
 }
 
@@ -133,6 +140,17 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
     if recording.provider.base_url.is_some() {
         provider.base_url.clone_from(&recording.provider.base_url);
     }
+    if let Some(word) = &recording.provider.medium {
+        provider.medium = Medium::parse(word).expect("a medium");
+    }
+    if let Some(label) = &recording.provider.label {
+        let label = ProviderName::parse(label).expect("a label");
+        let entry = catalog().entry(&label).expect("an entry");
+        provider.medium = entry.medium;
+        provider.model.clone_from(&entry.model);
+        provider.base_url.clone_from(&entry.base_url);
+        provider.options.clone_from(&entry.options);
+    }
     if recording.provider.free {
         provider.repeat = Repeat::Free;
     }
@@ -145,7 +163,12 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
         Some(operation) => Call::poll(&provider, &ask, &clock, operation),
         None => Call::generation(&provider, &ask, &clock),
     };
-    let mut outcome = match translator.interpret(&call, &reply) {
+    let interpreted = if recording.result {
+        translator.interpret_result(&call, &reply)
+    } else {
+        translator.interpret(&call, &reply)
+    };
+    let mut outcome = match interpreted {
         Ok(Interpreted::Output(output)) => told(&output),
         Ok(Interpreted::Accepted { operation }) => json!({"accepted": operation}),
         Ok(Interpreted::Fetch { url, output }) => {
@@ -153,11 +176,24 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
             told["fetch"] = url.into();
             told
         }
+        Ok(Interpreted::FetchAndTell { url, output, tell }) => {
+            let mut told = told(&output);
+            told["fetch"] = url.into();
+            told["tell"] = asked(&tell);
+            told
+        }
+        Ok(Interpreted::Then(request)) => json!({"then": asked(&request)}),
         Err(failure) => complained(&failure),
     };
     let fields = outcome.as_object_mut().expect("an object");
     fields.retain(|_, value| !value.is_null() && value != "" && *value != 0 && *value != json!({}));
     outcome
+}
+
+/// A GET as it would stand in a log.
+fn asked(request: &HttpRequest) -> Value {
+    let query: Vec<String> = request.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!("{}?{}", request.path, query.join("&")).into()
 }
 
 fn told(output: &Output) -> Value {
