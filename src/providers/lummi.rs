@@ -181,3 +181,64 @@ impl Image {
         Ok(Interpreted::Fetch { url: url.into(), output })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::recorded::{ask, provider, search_of};
+    use serde_json::json;
+
+    #[test]
+    fn a_search_asks_for_what_is_wanted() {
+        let check = |options: Value, aspect: &str, expected: &str| {
+            let asked = search_of(&Lummi, &options, aspect);
+            assert_eq!(asked, format!("v1/images/search?query=red fox&page=1&perPage=20{expected}"));
+        };
+        check(json!({}), "", "&free=true");
+        check(json!({}), "16:9", "&orientation=horizontal&free=true");
+        check(json!({}), "9:16", "&orientation=vertical&free=true");
+        check(json!({"image_type": "photo", "pro": true}), "1:1", "&orientation=square&imageType=photo");
+    }
+
+    #[test]
+    fn options_are_held_to_what_they_mean() {
+        let check = |options: Value, fine: bool| {
+            let mut provider = provider("lummi", "", "https://api.lummi.ai/v1");
+            provider.options = options.as_object().expect("an object").clone();
+            assert_eq!(Lummi.check(&provider).is_ok(), fine, "{options}");
+        };
+        check(json!({}), true);
+        check(json!({"image_type": "illustration"}), true);
+        check(json!({"colour": "red"}), false);
+        check(json!({"pro": "yes"}), false);
+    }
+
+    /// Same slug, same picture; and never one that is too small for the asset.
+    #[test]
+    fn a_picture_is_large_enough_and_stays_the_slugs() {
+        let hit = |id: &str, width: u32, height: u32| json!({"id": id, "url": format!("https://cdn.example/{id}"), "width": width, "height": height});
+        let hits = json!({"data": [hit("a", 4000, 3000), hit("b", 800, 600), hit("c", 4000, 3000), hit("d", 3000, 800)]});
+        let provider = provider("lummi", "", "https://api.lummi.ai/v1");
+        let clock: crate::domain::time::Clock = std::sync::Arc::new(|| chrono::DateTime::UNIX_EPOCH);
+        let mut seen = std::collections::HashSet::new();
+        for slug in ["foxes", "bees", "owls", "moles", "ants", "newts"] {
+            let mut ask = ask();
+            slug.clone_into(&mut ask.slug);
+            ask.accept.min_width = Some(1024);
+            ask.accept.aspect = crate::domain::accept::Aspect::parse("4:3");
+            ask.accept.min_height = Some(1000);
+            let reply = HttpReply { status: 200, body: hits.to_string().into(), ..HttpReply::default() };
+            let fetched = || match Lummi.interpret(&Call::generation(&provider, &ask, &clock), &reply) {
+                Ok(Interpreted::Fetch { url, .. }) => url,
+                other => panic!("{other:?}"),
+            };
+            let url = fetched();
+            assert_eq!(url, fetched(), "a repeat gets the same");
+            let (id, size) = url.rsplit('/').next().and_then(|end| end.split_once('?')).expect("parameters");
+            assert!(["a", "c"].contains(&id), "{url}");
+            assert_eq!(size, "fm=jpg&w=1920&h=1440&fit=crop");
+            seen.insert(id.to_owned());
+        }
+        assert_eq!(seen.len(), 2, "slugs differ");
+    }
+}

@@ -272,3 +272,72 @@ impl Video {
         Interpreted::Fetch { url, output }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::accept::{Acceptance, Aspect};
+    use crate::domain::time::Clock;
+    use crate::providers::recorded::{ask, provider, search_of};
+    use serde_json::json;
+
+    #[test]
+    fn a_search_asks_for_what_is_wanted() {
+        let photos = |options: Value, aspect| search_of(&PexelsPhoto, &options, aspect);
+        let videos = |options: Value, aspect| search_of(&PexelsVideo, &options, aspect);
+        assert_eq!(photos(json!({}), ""), "v1/search?query=red fox&page=1&per_page=30");
+        assert_eq!(
+            photos(json!({"locale": "de-DE", "color": "red"}), "3:2"),
+            "v1/search?query=red fox&page=1&per_page=30&orientation=landscape&locale=de-DE&color=red"
+        );
+        assert_eq!(
+            videos(json!({}), "9:16"),
+            "videos/search?query=red fox&page=1&per_page=30&orientation=portrait"
+        );
+        let mut coloured = provider("pexels-video", "", "https://api.pexels.com");
+        coloured.options = json!({"color": "red"}).as_object().expect("an object").clone();
+        assert!(PexelsVideo.check(&coloured).is_err(), "clips have no colour");
+        assert!(PexelsPhoto.check(&coloured).is_ok());
+    }
+
+    fn clip(accept: Acceptance, files: &Value, seconds: u32) -> Option<String> {
+        let provider = provider("pexels-video", "", "https://api.pexels.com");
+        let clock: Clock = std::sync::Arc::new(|| chrono::DateTime::UNIX_EPOCH);
+        let mut ask = ask();
+        ask.accept = accept;
+        let body = json!({"videos": [{"id": 1, "duration": seconds, "video_files": files}]});
+        let reply = HttpReply { status: 200, body: body.to_string().into(), ..HttpReply::default() };
+        match PexelsVideo.interpret(&Call::generation(&provider, &ask, &clock), &reply) {
+            Ok(Interpreted::Fetch { url, .. }) => Some(url),
+            Err(failure) => {
+                assert_eq!(failure.class.as_str(), "refused", "{failure}");
+                None
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn of_a_clips_files_the_one_that_fits_is_taken() {
+        let file = |link: &str, width: u32, height: u32, kind: &str| json!({"file_type": kind, "width": width, "height": height, "link": link});
+        let files = json!([
+            file("small", 640, 360, "video/mp4"),
+            file("hd", 1280, 720, "video/mp4"),
+            file("fhd", 1920, 1080, "video/mp4"),
+            file("uhd", 3840, 2160, "video/mp4"),
+            file("tall", 1080, 1920, "video/mp4"),
+            file("list", 1920, 1080, "application/x-mpegURL"),
+            {"link": "bare"},
+        ]);
+        let check = |accept: Acceptance, seconds, expected: Option<&str>| {
+            assert_eq!(clip(accept.clone(), &files, seconds).as_deref(), expected, "{accept:?}");
+        };
+        let wide = || Acceptance { aspect: Aspect::parse("16:9"), ..Acceptance::default() };
+        check(wide(), 8, Some("fhd"));
+        check(Acceptance { min_width: Some(2000), ..wide() }, 8, Some("uhd"));
+        check(Acceptance { min_width: Some(4000), ..wide() }, 8, None);
+        check(Acceptance { aspect: Aspect::parse("9:16"), ..Acceptance::default() }, 8, Some("tall"));
+        check(Acceptance { min_duration: Some(Duration::from_secs(9)), ..wide() }, 8, None);
+        check(Acceptance { min_duration: Some(Duration::from_secs(8)), ..wide() }, 8, Some("fhd"));
+    }
+}

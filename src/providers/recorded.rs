@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::accept::Acceptance;
+use crate::domain::accept::{Acceptance, Aspect};
 use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::asset::Medium;
 use crate::domain::failure::{Failure, FailureClass};
@@ -188,6 +188,18 @@ fn outcome(protocol: &str, recording: &Recording) -> Value {
     let fields = outcome.as_object_mut().expect("an object");
     fields.retain(|_, value| !value.is_null() && value != "" && *value != 0 && *value != json!({}));
     outcome
+}
+
+/// What a search asks for an ask of this ratio, as it would stand in a log.
+pub(super) fn search_of(protocol: &dyn Protocol, options: &Value, aspect: &str) -> String {
+    let mut provider = provider("any", "m", "https://v.example");
+    provider.options = options.as_object().expect("an object").clone();
+    let mut ask = ask();
+    ask.accept.aspect = Aspect::parse(aspect);
+    ask.input = json!({"keywords": "red fox"}).as_object().expect("an object").clone();
+    let request = protocol.request(&Call::generation(&provider, &ask, &clock())).expect("a request");
+    assert_eq!(request.body, None, "a search is a GET");
+    asked(&request).as_str().expect("a text").to_owned()
 }
 
 /// A GET as it would stand in a log.

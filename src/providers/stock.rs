@@ -98,8 +98,8 @@ pub(super) fn choose<T>(ask: &Ask, usable: Vec<T>, id: impl Fn(&T) -> &str) -> O
 /// only `refused` says both.
 pub(super) fn no_match(library: &str, query: &str, hits: usize) -> Failure {
     let why = match hits {
-        0 => format!("{library} has nothing for \"{query}\""),
-        _ => format!("none of {hits} hits for \"{query}\" is large enough and free to use"),
+        0 => format!("{library} has nothing for these keywords: {query}"),
+        _ => format!("none of {hits} hits is large enough and free to use; these were the keywords: {query}"),
     };
     Failure::new(FailureClass::Refused { category: Some("no_match".to_owned()) }, why)
 }

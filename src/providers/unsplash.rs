@@ -208,3 +208,21 @@ fn tagged(text: Option<&str>, app: &str) -> Option<Url> {
     url.query_pairs_mut().append_pair("utm_source", app).append_pair("utm_medium", "referral");
     Some(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::providers::recorded::search_of;
+    use serde_json::json;
+
+    #[test]
+    fn a_search_asks_for_what_is_wanted() {
+        let check = |options: Value, aspect: &str, expected: &str| {
+            let asked = search_of(&Unsplash, &options, aspect);
+            assert_eq!(asked, format!("search/photos?query=red fox&page=1&per_page=30{expected}"));
+        };
+        check(json!({}), "", "&content_filter=high");
+        check(json!({"content_filter": "low"}), "16:9", "&orientation=landscape&content_filter=low");
+        check(json!({"color": "red"}), "1:1", "&orientation=squarish&color=red&content_filter=high");
+    }
+}

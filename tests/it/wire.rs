@@ -1,5 +1,9 @@
 //! Providers over a real socket: what is sent, what is never sent, and what becomes of every broken exchange.
 
+mod described;
+mod labels;
+mod search;
+
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Arc;
@@ -375,8 +379,8 @@ async fn a_hint_is_an_instant_by_the_given_clock() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_to_be_not_there() {
-    let lummi = provider("lummi", "https://api.lummi.ai/v1");
-    let not_yet = call(&lummi, LONG).await.expect_err("not supported");
+    let stability = provider("stability", "https://api.stability.ai");
+    let not_yet = call(&stability, LONG).await.expect_err("not supported");
     assert_eq!(not_yet.class, FailureClass::Invalid);
     assert!(not_yet.message.contains("not supported yet"), "{not_yet}");
 

@@ -17,6 +17,17 @@ impl Facts {
         Self { environment: prompt::environment(), facts: Fact::from(Serde(Value::Object(facts))) }
     }
 
+    /// Facts for a path: the configuration's and the vendor's, never a job's. A template that asks for another is
+    /// a mistake rather than a gap in the path.
+    pub(super) fn of_path(model: Option<&str>, operation: Option<&str>) -> Self {
+        let mut facts = Map::new();
+        facts.extend(model.map(|model| ("model".to_owned(), model.into())));
+        facts.extend(operation.map(|operation| ("operation".to_owned(), operation.into())));
+        let mut strict = Self::new(facts);
+        strict.environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        strict
+    }
+
     /// A text with its templates filled.
     pub(super) fn text(&self, template: &str) -> Result<String, String> {
         if !is_template(template) {

@@ -227,12 +227,10 @@ impl HttpOptions {
         mistakes: &mut Vec<Mistake>,
     ) {
         let mut add = |key: String, wrong: String| mistakes.push(Mistake::of(key, wrong));
-        let mut sample = Map::new();
-        sample.insert("model".to_owned(), provider.model.as_deref().unwrap_or_default().into());
-        sample.insert("operation".to_owned(), "operation".into());
-        match Facts::new(sample).text(&request.path).map_err(|why| why.clone()).and_then(checked_path) {
-            Ok(_) => {}
-            Err(why) => add(format!("{key}.path"), why),
+        let sample = (key != "request").then_some("operation");
+        let path = Facts::of_path(provider.model.as_deref(), sample).text(&request.path);
+        if let Err(why) = path.and_then(checked_path) {
+            add(format!("{key}.path"), why);
         }
         let mut templates = Vec::new();
         for (part, fields) in [("query", &request.query), ("headers", &request.headers)] {

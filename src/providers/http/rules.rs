@@ -88,6 +88,10 @@ impl Rule {
         }
     }
 
+    fn subject(&self) -> String {
+        self.path.as_ref().map_or_else(|| "the status".to_owned(), ToString::to_string)
+    }
+
     fn class(&self, until: Option<Timestamp>) -> Option<FailureClass> {
         Some(match FailureClass::parse(&self.class)? {
             FailureClass::RateLimited { .. } => FailureClass::RateLimited { until },
@@ -105,14 +109,14 @@ impl Rule {
     }
 }
 
-/// The class by the first rule that fits.
+/// The class by the first rule that fits, and what that rule is about.
 pub(super) fn judge(
     rules: &[Rule],
     reply: &HttpReply,
     body: &Value,
     until: Option<Timestamp>,
-) -> Option<FailureClass> {
-    rules.iter().find_map(|rule| rule.judge(reply, body, until))
+) -> Option<(FailureClass, String)> {
+    rules.iter().find_map(|rule| rule.judge(reply, body, until).map(|class| (class, rule.subject())))
 }
 
 #[cfg(test)]
