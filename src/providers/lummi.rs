@@ -128,19 +128,16 @@ impl Protocol for Lummi {
 
 fn failure(call: &Call<'_>, reply: &HttpReply) -> Failure {
     let failure = classify::failure(call, reply, &VendorError::of(reply));
-    match failure.class {
-        FailureClass::RateLimited { until: None } => {
-            let until = Some(hints::in_time(PAUSE, call.now()));
-            Failure { class: FailureClass::RateLimited { until }, ..failure }
-        }
-        _ => failure,
+    if failure.class == (FailureClass::RateLimited { until: None }) {
+        let until = Some(hints::in_time(PAUSE, call.now()));
+        return Failure { class: FailureClass::RateLimited { until }, ..failure };
     }
+    failure
 }
 
 impl Image {
     fn may_be_used(&self, pro: bool) -> bool {
-        let is_pro = self.pro.unwrap_or(false);
-        !(is_pro && !pro) && self.is_unsafe != Some(true) && self.removed != Some(true)
+        (pro || self.pro != Some(true)) && self.is_unsafe != Some(true) && self.removed != Some(true)
     }
 
     fn size(&self) -> Option<(u32, u32)> {

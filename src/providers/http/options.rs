@@ -205,7 +205,7 @@ impl HttpOptions {
                 mistakes.push(Mistake::of(format!("operation.{key}"), why));
             }
         }
-        if operation.host.is_some() != !self.hosts.is_empty() {
+        if operation.host.is_some() == self.hosts.is_empty() {
             let why = "operation.host says where a reply names a host, hosts which ones may get the key: \
                        both are needed, or neither";
             mistakes.push(Mistake::of("hosts", why));
