@@ -180,7 +180,18 @@ mod tests {
             .collect();
         assert_eq!(
             supported,
-            ["anthropic", "command", "openai-chat", "openai-images", "template", "title-card"]
+            [
+                "anthropic",
+                "command",
+                "gemini-image",
+                "gemini-video",
+                "imagen",
+                "openai-chat",
+                "openai-images",
+                "template",
+                "title-card",
+                "veo"
+            ]
         );
     }
 

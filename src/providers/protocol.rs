@@ -12,15 +12,23 @@ use crate::domain::provider::{Provider, Repeat};
 use crate::domain::time::{Clock, Timestamp};
 
 use super::anthropic::Anthropic;
+use super::gemini_image::GeminiImage;
+use super::gemini_video::GeminiVideo;
+use super::imagen::Imagen;
 use super::openai_chat::OpenAiChat;
 use super::openai_images::OpenAiImages;
+use super::veo::Veo;
 
 /// The protocol of that name, where this build speaks it over HTTP.
 pub(super) fn named(name: &str) -> Option<&'static dyn Protocol> {
     match name {
         "anthropic" => Some(&Anthropic),
+        "gemini-image" => Some(&GeminiImage),
+        "gemini-video" => Some(&GeminiVideo),
+        "imagen" => Some(&Imagen),
         "openai-chat" => Some(&OpenAiChat),
         "openai-images" => Some(&OpenAiImages),
+        "veo" => Some(&Veo),
         _ => None,
     }
 }
