@@ -2,14 +2,18 @@
 
 mod address;
 mod anthropic;
-mod base64_file;
 mod catalog;
 mod classify;
 mod cost;
 mod download;
 mod driver;
+mod encoded;
+mod gemini_image;
+mod gemini_video;
+mod google;
 mod hints;
 mod http;
+mod imagen;
 mod keywords;
 pub mod local;
 mod lummi;
@@ -28,6 +32,8 @@ mod scrub;
 mod stock;
 mod unsplash;
 mod vendor_error;
+mod veo;
+mod video;
 
 use std::collections::HashMap;
 use std::sync::Arc;

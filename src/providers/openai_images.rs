@@ -11,9 +11,9 @@ use crate::domain::ask::{Body, Output};
 use crate::domain::failure::Failure;
 use crate::domain::provider::Provider;
 
-use super::base64_file::decoded;
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
+use super::encoded::decoded;
 use super::options::{self, ImageOptions};
 use super::picture_size::{Family, size_for};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
@@ -109,8 +109,10 @@ impl Images {
             ..Output::plain(Body::File(bytes))
         };
         match (image.b64_json, image.url) {
-            (Some(encoded), _) => Ok(Interpreted::Output(output(decoded(&encoded)?))),
-            (None, Some(url)) if url.starts_with("data:") => Ok(Interpreted::Output(output(decoded(&url)?))),
+            (Some(encoded), _) => Ok(Interpreted::Output(output(decoded(&encoded, "picture")?))),
+            (None, Some(url)) if url.starts_with("data:") => {
+                Ok(Interpreted::Output(output(decoded(&url, "picture")?)))
+            }
             (None, Some(url)) => Ok(Interpreted::Fetch { url, output: output(Bytes::new()) }),
             (None, None) => Err(Failure::unusable("the answer holds no picture")),
         }

@@ -1,7 +1,11 @@
 //! Operations of vendors that take their time: what an id may look like, and what their words for a state mean.
 
+use serde::de::DeserializeOwned;
+
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
+
+use super::protocol::{Call, HttpReply};
 
 /// The longest id; the longest known one, of Vertex, has some 200 characters.
 const MOST_CHARS: usize = 512;
@@ -27,6 +31,20 @@ pub(super) fn odd_id(provider: &Provider) -> Failure {
 /// and whether it is billed. Right after the submit it may only not know it yet, so the daemon asks a few times.
 pub(super) fn lost(provider: &Provider, how: &str) -> Failure {
     Failure::new(FailureClass::without_answer(provider.repeat), format!("the operation is lost: {how}"))
+}
+
+/// A reply that said it succeeded, as the protocol knows it. A poll that answers with something else says nothing
+/// about its operation, so it is asked again; a generation that does has failed.
+pub(super) fn read<T: DeserializeOwned>(call: &Call<'_>, reply: &HttpReply) -> Result<T, Failure> {
+    reply.json().map_err(|failure| unclear(call, failure.message))
+}
+
+/// The failure of a reply that says neither how the operation stands nor what went wrong.
+pub(super) fn unclear(call: &Call<'_>, why: impl Into<String>) -> Failure {
+    match call.operation {
+        Some(_) => Failure::new(FailureClass::Transient, why),
+        None => Failure::unusable(why),
+    }
 }
 
 /// Where an operation stands, by the vendor's own word.

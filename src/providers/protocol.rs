@@ -12,24 +12,32 @@ use crate::domain::provider::{Provider, Repeat};
 use crate::domain::time::{Clock, Timestamp};
 
 use super::anthropic::Anthropic;
+use super::gemini_image::GeminiImage;
+use super::gemini_video::GeminiVideo;
 use super::http::Http;
+use super::imagen::Imagen;
 use super::lummi::Lummi;
 use super::openai_chat::OpenAiChat;
 use super::openai_images::OpenAiImages;
 use super::pexels::{PexelsPhoto, PexelsVideo};
 use super::unsplash::Unsplash;
+use super::veo::Veo;
 
 /// The protocol of that name, where this build speaks it over HTTP.
 pub(super) fn named(name: &str) -> Option<&'static dyn Protocol> {
     match name {
         "anthropic" => Some(&Anthropic),
+        "gemini-image" => Some(&GeminiImage),
+        "gemini-video" => Some(&GeminiVideo),
         "http" => Some(&Http),
+        "imagen" => Some(&Imagen),
         "lummi" => Some(&Lummi),
         "openai-chat" => Some(&OpenAiChat),
         "openai-images" => Some(&OpenAiImages),
         "pexels-photo" => Some(&PexelsPhoto),
         "pexels-video" => Some(&PexelsVideo),
         "unsplash" => Some(&Unsplash),
+        "veo" => Some(&Veo),
         _ => None,
     }
 }

@@ -5,10 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::domain::ask::{Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
+use crate::providers::encoded::decoded;
 use crate::providers::operation::{self, Stage};
 use crate::providers::protocol::{Call, HttpReply, Interpreted};
 use crate::providers::vendor_error::VendorError;
-use crate::providers::{address, base64_file, classify, hints};
+use crate::providers::{address, classify, hints};
 
 use super::options::{HttpOptions, OperationOptions, OutputOptions};
 use super::{address_of, ask_after, hosts, json_path, rules};
@@ -45,13 +46,11 @@ impl Reading<'_> {
         if call.operation.is_some() && matches!(reply.status, 404 | 410) {
             return operation::lost(call.provider, &format!("a poll answered {}", reply.status));
         }
-        let failure = classify::failure(call, reply, &VendorError::of(reply));
-        let submits = self.options.operation.is_some() && call.operation.is_none();
-        if submits && reply.status >= 500 && failure.class == FailureClass::Transient {
-            // The job may have been taken all the same, and there is no id to ask about.
-            return Failure { class: FailureClass::without_answer(call.provider.repeat), ..failure };
+        let error = VendorError::of(reply);
+        match (&self.options.operation, call.operation) {
+            (Some(_), None) => classify::submit_failure(call, reply, &error),
+            (Some(_) | None, _) => classify::failure(call, reply, &error),
         }
-        failure
     }
 
     /// A success that cannot be read leaves the fate of an operation open; where there is none, nothing was made.
@@ -60,7 +59,7 @@ impl Reading<'_> {
         match (&self.options.operation, self.call.operation) {
             (None, _) => failure,
             (Some(_), None) => Failure { class: FailureClass::without_answer(provider.repeat), ..failure },
-            (Some(_), Some(_)) => operation::lost(provider, &format!("a poll {}", failure.message)),
+            (Some(_), Some(_)) => operation::unclear(self.call, failure.message),
         }
     }
 
@@ -144,12 +143,12 @@ impl Reading<'_> {
             return Ok(Interpreted::Output(output(Body::Text(words), None)));
         }
         if let Some(encoded) = base64.as_ref().and_then(|path| path.text_at(body)) {
-            let bytes = base64_file::decoded(&encoded).map_err(costly)?;
+            let bytes = decoded(&encoded, "file").map_err(costly)?;
             return Ok(Interpreted::Output(output(Body::File(bytes), None)));
         }
         if let Some(url) = url.as_ref().and_then(|path| path.text_at(body)) {
             if url.starts_with("data:") {
-                let bytes = base64_file::decoded(&url).map_err(costly)?;
+                let bytes = decoded(&url, "file").map_err(costly)?;
                 return Ok(Interpreted::Output(output(Body::File(bytes), None)));
             }
             let output = output(Body::File(Bytes::new()), None);

@@ -1,4 +1,4 @@
-//! Files that come as text within JSON.
+//! Files that come as base64 within JSON, as vendors and relays send them.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -13,8 +13,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Decodes base64 as relays send it: with line breaks, without padding, or as a `data:` address.
-pub(super) fn decoded(text: &str) -> Result<Bytes, Failure> {
+/// The bytes of a file: also with line breaks, without padding, or as a `data:` address. `what` is what the
+/// failure's sentence calls it: `picture`, `video`.
+pub(super) fn decoded(text: &str, what: &str) -> Result<Bytes, Failure> {
     let encoded = match text.strip_prefix("data:") {
         Some(address) => address.split_once(',').map_or("", |(_, encoded)| encoded),
         None => text,
@@ -24,9 +25,9 @@ pub(super) fn decoded(text: &str) -> Result<Bytes, Failure> {
         BASE64.decode(joined)
     });
     match plain {
-        Ok(bytes) if bytes.is_empty() => Err(Failure::unusable("the file is empty")),
+        Ok(bytes) if bytes.is_empty() => Err(Failure::unusable(format!("the {what} is empty"))),
         Ok(bytes) => Ok(bytes.into()),
-        Err(_) => Err(Failure::unusable("the file is not valid base64")),
+        Err(_) => Err(Failure::unusable(format!("the {what} is not valid base64"))),
     }
 }
 
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn base64_is_read_as_relays_send_it() {
         let check = |text: &str, expected: Option<&[u8]>| {
-            assert_eq!(decoded(text).ok().as_deref(), expected, "{text}");
+            assert_eq!(decoded(text, "picture").ok().as_deref(), expected, "{text}");
         };
         check("Zm94ZXM=", Some(b"foxes"));
         check("Zm94ZXM", Some(b"foxes"));
