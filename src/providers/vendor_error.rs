@@ -85,6 +85,9 @@ impl VendorError {
             }
         }
         self.words = self.words.take().or_else(|| text(detail.get("message")));
+        // Replicate's seconds.
+        let seconds = error.get("retry_after").and_then(Value::as_f64);
+        self.wait = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         self.read_details(error.get("details"));
         self.read_metadata(error);
     }

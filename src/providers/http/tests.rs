@@ -1,6 +1,11 @@
 //! Descriptions of APIs: what they ask for, what is wrong in them, and where they cannot lead.
 
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
+use crate::domain::ask::Body;
 use crate::domain::name::ProviderName;
 use crate::domain::provider::CatalogEntry;
 use crate::domain::time::{Clock, Timestamp};
@@ -174,4 +179,73 @@ fn every_mistake_is_named_by_its_key() {
     check(operation(json!({"result": {"path": "v1/x"}})), &[("operation.result", "{{ operation }}")]);
     check(operation(json!({"host": "url"})), &[("hosts", "both are needed")]);
     check(operation(json!({"id": 7})), &[("operation", "invalid type")]);
+}
+
+/// Any JSON, made of the words that the catalog's descriptions know.
+fn document() -> impl Strategy<Value = Value> {
+    const WORDS: &[&str] =
+        &["succeeded", "FAILED", "Ready", "COMPLETED", "starting", "https://x.example/y", "7c3f", "", " "];
+    const KEYS: &[&str] = &[
+        "id",
+        "request_id",
+        "status",
+        "output",
+        "error",
+        "images",
+        "url",
+        "result",
+        "sample",
+        "detail",
+        "has_nsfw_concepts",
+        "polling_url",
+        "failure",
+        "failureCode",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        select(WORDS).prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 5, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..3).prop_map(Value::from),
+            btree_map(select(KEYS), inner, 0..6).prop_map(|fields| {
+                Value::Object(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_reply_breaks_a_description_or_passes_without_an_output(
+        status in prop_oneof![3 => Just(200_u16), 1 => 100_u16..600],
+        body in prop_oneof![4 => document().prop_map(|json| json.to_string().into_bytes()), 1 => vec(any::<u8>(), 0..40)],
+    ) {
+        let clock: Clock = std::sync::Arc::new(|| Timestamp::UNIX_EPOCH);
+        let ask = ask();
+        let reply = HttpReply { status, body: body.into(), ..HttpReply::default() };
+        for label in ["replicate", "fal", "flux-2-pro", "runway", "elevenlabs"] {
+            let provider = from_entry(label);
+            let (first, poll) = (Call::generation(&provider, &ask, &clock), Call::poll(&provider, &ask, &clock, "op"));
+            for read in [Http.interpret(&first, &reply), Http.interpret(&poll, &reply), Http.interpret_result(&poll, &reply)] {
+                let Ok(read) = read else { continue };
+                prop_assert!((200..300).contains(&status), "{}: {} is no success", label, status);
+                match read {
+                    Interpreted::Output(output) => match output.body {
+                        Body::Text(text) => prop_assert!(!text.trim().is_empty()),
+                        Body::File(bytes) => prop_assert!(!bytes.is_empty()),
+                    },
+                    Interpreted::Accepted { operation } => prop_assert!(!operation.trim().is_empty()),
+                    Interpreted::Fetch { url, .. } => prop_assert!(!url.trim().is_empty()),
+                    Interpreted::Then(request) => prop_assert!(label == "fal" && request.body.is_none()),
+                    Interpreted::FetchAndTell { .. } => prop_assert!(false, "{}: nobody is told", label),
+                }
+            }
+        }
+    }
 }

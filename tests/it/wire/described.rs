@@ -151,6 +151,18 @@ async fn the_documentations_example_fails_as_it_says() {
     }
 }
 
+#[test]
+fn a_descriptions_own_names_are_left_as_they_are() {
+    let text = "[providers.own]\nprotocol = \"http\"\nmedium = \"image\"\nbase_url = \"http://127.0.0.1:9\"\n\
+        api_key = { env = \"OWN\" }\noutput = { url = \"imageUrl\" }\n\
+        request = { path = \"Make\", query = { apiVersion = \"2\" }, body = { promptText = \"{{ prompt }}\", n_x = 1, n-y = 2.5 } }\n";
+    let (provider, _) = configured(text, "own", &[("OWN", KEY)]);
+    let request = json!({"path": "Make", "query": {"apiVersion": "2"},
+        "body": {"promptText": "{{ prompt }}", "n_x": 1, "n-y": 2.5}});
+    assert_eq!(provider.options["request"], request);
+    assert_eq!(provider.options["output"], json!({"url": "imageUrl"}));
+}
+
 /// A vendor of the catalog, with its address replaced.
 fn of_catalog(name: &str, base_url: &str) -> Provider {
     let entry = catalog().entry(&ProviderName::parse(name).expect("a label")).expect("an entry");
