@@ -24,6 +24,8 @@ pub mod prompt;
 mod protocol;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_properties;
 mod scrub;
 mod vendor_error;
 mod veo;
