@@ -78,8 +78,14 @@ const RATE_LIMITED: &[&str] = &[
     "too_many_concurrent_requests",
 ];
 
-const OVERLOADED: &[&str] =
-    &["overloaded_error", "server_is_overloaded", "service_unavailable_error", "api_error", "server_error"];
+const OVERLOADED: &[&str] = &[
+    "overloaded_error",
+    "server_is_overloaded",
+    "service_unavailable_error",
+    "service_unavailable",
+    "api_error",
+    "server_error",
+];
 
 /// The failure that a reply's error is.
 pub(super) fn failure(call: &Call<'_>, reply: &HttpReply, error: &VendorError) -> Failure {

@@ -28,6 +28,8 @@ pub mod prompt;
 mod protocol;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_properties;
 mod scrub;
 mod stock;
 mod unsplash;

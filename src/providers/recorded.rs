@@ -114,6 +114,16 @@ pub(super) fn recorded_protocols() -> Vec<String> {
     names
 }
 
+/// The body of every recorded reply, as JSON.
+pub(super) fn recorded_bodies(protocol: &str) -> Vec<Value> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(protocol);
+    let texts = std::fs::read_dir(folder).expect("a folder").map(|entry| {
+        let path = entry.expect("an entry").path();
+        std::fs::read_to_string(path).expect("a readable file")
+    });
+    texts.map(|text| serde_json::from_str::<Recording>(&text).expect("a recording").body).collect()
+}
+
 #[test]
 fn every_recorded_reply_is_understood() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire");
