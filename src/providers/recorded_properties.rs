@@ -108,7 +108,15 @@ fn holds(name: &str, status: u16, body: &[u8]) {
                     assert!(!empty, "{name}: a success without an output: {shown}");
                     assert!(output.cost_micros >= 0, "{name}: {shown}");
                 }
-                Interpreted::Fetch { output, .. } => assert!(output.cost_micros >= 0, "{name}: {shown}"),
+                Interpreted::Fetch { output, .. } | Interpreted::FetchAndTell { output, .. } => {
+                    assert!(output.cost_micros >= 0, "{name}: {shown}");
+                }
+                Interpreted::Then(_) => {
+                    assert!(
+                        protocol.is_long_running(&provider) && call.operation.is_some(),
+                        "{name}: {shown}"
+                    );
+                }
                 Interpreted::Accepted { operation } => {
                     assert!(protocol.is_long_running(&provider), "{name}: {shown}");
                     assert!(!operation.is_empty() || call.operation.is_none(), "{name}: {shown}");
