@@ -4,6 +4,7 @@ mod fallback;
 mod fleet;
 mod hands;
 mod inside;
+mod library;
 mod life;
 mod reload;
 mod schedule;
