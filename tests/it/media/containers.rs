@@ -62,7 +62,7 @@ impl Film {
         let trex = boxed(b"trex", &words(&[0, 1, 1, 40, 0, 0]));
         let movie = boxed(b"moov", &[boxed(b"trak", &track), boxed(b"mvex", &trex)].concat());
         let fragments: Vec<u8> = self.fragments.iter().flat_map(|body| boxed(b"moof", body)).collect();
-        let data = boxed(b"mdat", &vec![0; 200]);
+        let data = boxed(b"mdat", &[0; 200]);
         [boxed(b"ftyp", b"isom\0\0\x02\0isomiso2avc1mp41"), movie, fragments, data].concat()
     }
 }
