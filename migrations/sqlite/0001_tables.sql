@@ -52,7 +52,7 @@ CREATE TABLE jobs (
     -- How it stands.
     status            TEXT NOT NULL DEFAULT 'pending'
                       CHECK (status IN ('pending', 'running', 'manual', 'done', 'failed', 'cancelled')),
-    runs              INTEGER NOT NULL DEFAULT 0 CHECK (runs >= 0),  -- counted runs since the last retry
+    runs              INTEGER NOT NULL DEFAULT 0 CHECK (runs BETWEEN 0 AND 1000000), -- counted runs since the last retry
     url               TEXT,
     text              TEXT,
     content_type      TEXT,
@@ -69,8 +69,8 @@ CREATE TABLE jobs (
     lease_token       TEXT,
     lease_until       TEXT,
     lease_owner       TEXT,                                          -- JSON: which worker, so that its death can be proved
-    deaths            INTEGER NOT NULL DEFAULT 0,                    -- workers that died with this job in hand
-    solo_deaths       INTEGER NOT NULL DEFAULT 0,                    -- of these, while it was run alone
+    deaths            INTEGER NOT NULL DEFAULT 0 CHECK (deaths BETWEEN 0 AND 1000001),              -- workers that died with this job in hand
+    solo_deaths       INTEGER NOT NULL DEFAULT 0 CHECK (solo_deaths BETWEEN 0 AND 1000001),              -- of these, while it was run alone
     CHECK (status <> 'running' OR (lease_token IS NOT NULL AND lease_until IS NOT NULL)),
     CHECK (status <> 'done' OR url IS NOT NULL OR text IS NOT NULL)
 ) STRICT;
@@ -92,7 +92,7 @@ CREATE UNIQUE INDEX jobs_one_live_job_per_dedupe_key
 CREATE TABLE runs (
     id            INTEGER PRIMARY KEY,
     job_id        INTEGER NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-    number        INTEGER NOT NULL CHECK (number > 0),
+    number        INTEGER NOT NULL CHECK (number BETWEEN 1 AND 1000000000),
     chain         TEXT NOT NULL CHECK (json_valid(chain)),           -- JSON array: the links of this run, in order
     override      TEXT,
     prompt_digest TEXT,
@@ -110,8 +110,8 @@ CREATE TABLE attempts (
     id           INTEGER PRIMARY KEY,
     run_id       INTEGER NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     job_id       INTEGER NOT NULL,
-    position     INTEGER NOT NULL,                                   -- of the link in the run's chain, from 0
-    repeat       INTEGER NOT NULL DEFAULT 0,
+    position     INTEGER NOT NULL CHECK (position BETWEEN 0 AND 1000000), -- of the link in the run's chain, from 0
+    repeat       INTEGER NOT NULL DEFAULT 0 CHECK (repeat BETWEEN 0 AND 1000000),
     provider     TEXT NOT NULL,
     model        TEXT,
     status       TEXT NOT NULL
@@ -124,7 +124,7 @@ CREATE TABLE attempts (
     fingerprint  TEXT,                                               -- of the provider's settings at the call
     started_at   TEXT NOT NULL,
     finished_at  TEXT,
-    cost_micros  INTEGER NOT NULL DEFAULT 0 CHECK (cost_micros >= 0)
+    cost_micros  INTEGER NOT NULL DEFAULT 0 CHECK (cost_micros BETWEEN 0 AND 1000000000000)
 ) STRICT;
 
 CREATE INDEX attempts_by_run ON attempts (run_id);
@@ -149,14 +149,14 @@ CREATE TABLE asset_health (
 CREATE TABLE provider_health (
     provider             TEXT NOT NULL PRIMARY KEY,
     state                TEXT NOT NULL DEFAULT 'closed' CHECK (state IN ('closed', 'open', 'half-open')),
-    consecutive_failures INTEGER NOT NULL DEFAULT 0 CHECK (consecutive_failures >= 0),
+    consecutive_failures INTEGER NOT NULL DEFAULT 0 CHECK (consecutive_failures BETWEEN 0 AND 4294967295),
     last_success_at      TEXT,
     last_failure_at      TEXT,
     last_error           TEXT,
     last_class           TEXT,
     open_until           TEXT,
     paused_until         TEXT,
-    step                 INTEGER NOT NULL DEFAULT 0 CHECK (step >= 0), -- how often the breaker's wait was doubled
+    step                 INTEGER NOT NULL DEFAULT 0 CHECK (step BETWEEN 0 AND 4294967295), -- how often the breaker's wait was doubled
     cool_until           TEXT,
     probe_job            INTEGER,
     probe_until          TEXT,

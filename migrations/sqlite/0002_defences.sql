@@ -333,6 +333,9 @@ BEGIN
         finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now'),
         updated_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
     WHERE id = NEW.id;
+    -- A run that was handed back open would be taken up by a later retry, with the chain it had then.
+    UPDATE runs SET outcome = 'released', finished_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')
+        WHERE job_id = NEW.id AND finished_at IS NULL;
     -- Not an upsert: the outer statement's OR REPLACE or OR IGNORE would take its place.
     INSERT INTO asset_health (asset)
         SELECT NEW.asset WHERE NOT EXISTS (SELECT 1 FROM asset_health WHERE asset = NEW.asset);

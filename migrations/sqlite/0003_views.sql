@@ -28,12 +28,12 @@ FROM (
         -- One line for each link of the last run, of its last attempt.
         coalesce(
             (SELECT group_concat(line, char(10)) FROM (
-                SELECT t.provider || ': ' || coalesce(t.error, t.class, t.status) AS line
+                -- The row of the maximum: SQLite takes bare columns from it. One pass, however many attempts.
+                SELECT t.provider || ': ' || coalesce(t.error, t.class, t.status) AS line, max(t.id)
                 FROM attempts t
                 WHERE t.run_id = (SELECT r.id FROM runs r WHERE r.job_id = j.id ORDER BY r.number DESC LIMIT 1)
-                    AND t.id = (SELECT max(u.id) FROM attempts u
-                        WHERE u.run_id = t.run_id AND u.position = t.position)
-                ORDER BY t.position, t.id)),
+                GROUP BY t.position
+                ORDER BY t.position)),
             j.error,
             'no provider was asked') AS reasons,
         j.finished_at AS waiting_since,

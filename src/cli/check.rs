@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::plan::{self, decision};
 use super::retiring;
-use super::said::{BAD, FAINT, GOOD, STRONG, Said, WAITS, paint};
+use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
 use super::wire;
 use crate::config::{Config, ConfigErrors, load};
@@ -17,13 +18,16 @@ use crate::domain::plan::{Decision, Plan};
 use crate::providers::catalog;
 use crate::vault::{Kept, Vault, VaultError, VaultKey};
 
+/// `TimeoutStopSec=` of deploy/backstop.service: after it, systemd ends what has not ended.
+const UNIT_STOPS_AFTER: Duration = Duration::from_secs(120);
+
 /// Read the configuration, report every mistake, and show what each chain comes to
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   backstop check
   backstop check --config new.toml && systemctl reload backstop
 
-Exit code 1 when there is a mistake. A missing key is none: its links are skipped. Nor is a model that its vendor
+Exit code 2 when there is a mistake. A missing key is none: its links are skipped. Nor is a model that its vendor
 switched off or will within 90 days: it is warned of.")]
 pub(super) struct Args {}
 
@@ -36,7 +40,7 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
         let mistakes: Vec<String> = format!("{error:#}").lines().map(str::to_owned).collect();
         let text = format!("{}\n{}", paint(BAD, "The configuration cannot be used:"), mistakes.join("\n"));
         let mistakes: Vec<Value> = mistakes.iter().map(|wrong| json!({ "wrong": wrong })).collect();
-        return Ok(Said { text, json: json!({ "mistakes": mistakes }), fine: false });
+        return Ok(Said { text, json: json!({ "mistakes": mistakes }), exit: Exit::Mistake });
     }
     Ok(good(session, &config))
 }
@@ -47,7 +51,7 @@ fn mistaken(errors: &ConfigErrors) -> Said {
         .iter()
         .map(|one| json!({ "key": one.key, "from": one.from, "wrong": one.wrong, "advice": one.advice }))
         .collect();
-    Said { text: errors.to_string(), json: json!({ "mistakes": mistakes }), fine: false }
+    Said { text: errors.to_string(), json: json!({ "mistakes": mistakes }), exit: Exit::Mistake }
 }
 
 fn good(session: &Session, config: &Config) -> Said {
@@ -67,12 +71,29 @@ fn good(session: &Session, config: &Config) -> Said {
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
-    let warnings = retiring::warnings(config, (session.clock)());
+    let mut warnings: Vec<Value> = grace_beyond_the_unit(config).into_iter().collect();
+    warnings.extend(retiring::warnings(config, (session.clock)()).iter().map(|warning| json!(warning)));
     for (at, warning) in warnings.iter().enumerate() {
         let gap = if at == 0 { "\n" } else { "" };
-        writeln!(text, "{gap}{} {warning}", paint(WAITS, "warning:")).unwrap_or_default();
+        let sentence = warning["sentence"].as_str().unwrap_or_default();
+        writeln!(text, "{gap}{} {sentence}", paint(WAITS, "warning:")).unwrap_or_default();
     }
-    Said::fine(text, json!({ "mistakes": [], "warnings": warnings, "configuration": config.redacted_json() }))
+    let json = json!({ "mistakes": [], "warnings": warnings, "configuration": config.redacted_json() });
+    Said::fine(text, json)
+}
+
+/// A grace that is right in itself, and will surprise under systemd all the same.
+fn grace_beyond_the_unit(config: &Config) -> Option<Value> {
+    let (grace, unit) = (config.queue.grace, UNIT_STOPS_AFTER);
+    (grace >= unit).then(|| {
+        let sentence = format!(
+            "queue.grace is {}, and deploy/backstop.service lets systemd kill the daemon {} after it was told to \
+             stop; raise TimeoutStopSec= with it (systemctl edit backstop)",
+            humantime::format_duration(grace),
+            humantime::format_duration(unit),
+        );
+        json!({ "key": "queue.grace", "sentence": sentence })
+    })
 }
 
 fn chain(text: &mut String, plan: &Plan) {

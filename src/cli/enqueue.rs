@@ -7,7 +7,7 @@ use anstream::eprintln;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
-use super::said::{Said, usage};
+use super::said::{Exit, Said, usage};
 use super::session::Session;
 use super::wire::Opened;
 use super::{show, typed};
@@ -134,7 +134,8 @@ async fn wait(opened: &Opened, id: JobId, timeout: Duration) -> anyhow::Result<S
         if show::is_settled(&story.job) {
             spinner.finish_and_clear();
             let said = show::tell(opened, &story);
-            return Ok(Said { fine: story.job.status == "done", ..said });
+            let exit = if story.job.status == "done" { Exit::Done } else { Exit::Failed };
+            return Ok(Said { exit, ..said });
         }
         let now = (opened.clock)();
         let waited = between(began, now);

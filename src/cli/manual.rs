@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::said::{BAD, FAINT, STRONG, Said, field, paint, preview, printable};
 use super::session::Session;
-use super::show::resolve_command;
+use super::show::{resolve_command, templated};
+use crate::config::Config;
 use crate::domain::time::{Timestamp, between, from_text, spoken};
 use crate::store::{ManualRow, Store};
 
@@ -26,7 +27,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let now = (opened.clock)();
     let mut text = String::new();
     for row in &queue {
-        tell(&mut text, row, now);
+        tell(&mut text, row, &opened.config, now);
     }
     if queue.is_empty() {
         text.push_str("Nothing waits for a person.");
@@ -37,14 +38,18 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     Ok(Said::fine(text, json!(queue)))
 }
 
-fn tell(text: &mut String, row: &ManualRow, now: Timestamp) {
+fn tell(text: &mut String, row: &ManualRow, config: &Config, now: Timestamp) {
     let since = row.waiting_since.as_deref().and_then(from_text);
     let waits =
         since.map(|since| format!(", waiting for {}", spoken(between(since, now)))).unwrap_or_default();
     let title = paint(STRONG, format!("job {} · {} · {}", row.id, row.asset, printable(&row.slug)));
     // Writing to a string cannot fail.
     writeln!(text, "{title}{waits}").unwrap_or_default();
-    if let Some(prompt) = &row.prompt {
+    // Of a template the view can only say that there is one; here it is at hand.
+    let by_template =
+        row.prompt.as_ref().is_none_or(|prompt| *prompt == format!("by the template of {}", row.asset));
+    let made = by_template.then(|| templated(config, &row.asset, &row.slug, row.input.as_ref())).flatten();
+    if let Some(prompt) = made.as_ref().or(row.prompt.as_ref()) {
         field(text, "asked for", preview(prompt, 300));
     }
     if let Some(input) = row.input.as_ref().filter(|input| **input != json!({})) {

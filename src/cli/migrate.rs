@@ -8,7 +8,6 @@ use super::said::Said;
 use super::session::Session;
 use super::wire;
 use crate::store::Store;
-use crate::store::sqlite::SqliteStore;
 
 /// Make the database, or bring it up to date, and write the mirrors of the configuration
 ///
@@ -21,7 +20,7 @@ pub(super) struct Args {}
 pub(super) async fn run(session: &Session) -> anyhow::Result<Said> {
     let config = session.config()?;
     let path = wire::database_path(&config);
-    let (store, migrated) = SqliteStore::open(path).await?;
+    let (store, migrated) = wire::database(path).await?;
     store.mirror(&config.assets, &config.providers, (session.clock)()).await?;
     let store = Arc::new(store);
     store.close().await;

@@ -32,14 +32,9 @@ use std::sync::Arc;
 use anstream::{ColorChoice, eprintln};
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::LogSettings;
-use said::{BAD, Said, Usage, paint, usage};
+use crate::config::{ConfigErrors, LogSettings};
+use said::{BAD, Exit, Said, Usage, harmless, paint, told, usage};
 use session::Session;
-
-/// Exit code of a wish that failed.
-const FAILED: u8 = 1;
-/// Exit code of a wrong word on the command line; clap's own, too.
-const WRONG_WORD: u8 = 2;
 
 /// Makes every scheduled AI generation end in an asset.
 ///
@@ -55,7 +50,7 @@ const WRONG_WORD: u8 = 2;
   backstop enqueue hero-image my-article    ask for an asset
   backstop serve                            make what is asked for
 
-Exit codes: 0 done, 1 failed, 2 usage."
+Exit codes: 0 done, 1 failed, 2 a mistake in the command line or the configuration."
 )]
 struct Cli {
     /// The configuration [default: $BACKSTOP_CONFIG, ./backstop.toml, /etc/backstop/backstop.toml, or none]
@@ -122,7 +117,7 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("backstop: the runtime cannot be started: {error}");
-            return ExitCode::from(FAILED);
+            return Exit::Failed.into();
         }
     };
     runtime.block_on(run(cli))
@@ -131,17 +126,14 @@ pub fn main() -> ExitCode {
 async fn run(cli: Cli) -> ExitCode {
     let json = cli.json;
     let printed = match verb(cli).await {
-        Ok(said) => said.print(json).map(|()| said.fine).map_err(anyhow::Error::new),
+        Ok(said) => said.print(json).map(|()| said.exit).map_err(anyhow::Error::new),
         Err(error) => Err(error),
     };
-    match printed {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(FAILED),
-        Err(error) => {
-            eprintln!("{} {error:#}", paint(BAD, "backstop:"));
-            ExitCode::from(if error.is::<Usage>() { WRONG_WORD } else { FAILED })
-        }
-    }
+    let exit = printed.unwrap_or_else(|error| {
+        eprintln!("{} {}", paint(BAD, "backstop:"), harmless(&told(&error)));
+        if error.is::<Usage>() || error.is::<ConfigErrors>() { Exit::Mistake } else { Exit::Failed }
+    });
+    exit.into()
 }
 
 async fn verb(cli: Cli) -> anyhow::Result<Said> {

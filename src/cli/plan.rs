@@ -12,7 +12,8 @@ use crate::domain::asset::{Asset, OnExhausted};
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::name::ProviderName;
 use crate::domain::plan::{Circumstances, Decision, Known, Override, Plan, PlannedLink, draw};
-use crate::domain::time::{Timestamp, spoken};
+use crate::domain::time::{Timestamp, after, spoken, to_text};
+use crate::domain::walk::HEALS_SOON;
 use crate::store::Store;
 
 /// Show which providers a run would call now, and which it would skip and why; calls nobody
@@ -42,7 +43,11 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
         Some(Override::Manual) => format!("A run of {} with the override manual:", asset.name),
         Some(Override::Provider(name)) => format!("A run of {} with the override {name}:", asset.name),
     };
-    let text = format!("{}\n{}\n{}", paint(STRONG, title), rows(&plan), ending(asset, &plan));
+    let mut text =
+        format!("{}\n{}\n{}", paint(STRONG, title), rows(&plan), ending(asset, &plan, (session.clock)()));
+    if let Some(window) = &asset.window {
+        text.push_str(&format!("\nJobs start only in minutes of {} ({}).", window.cron, window.zone));
+    }
     Ok(Said::fine(text, as_json(asset, &plan)))
 }
 
@@ -96,11 +101,19 @@ fn rows(plan: &Plan) -> String {
     table(&["#", "PROVIDER", "", "WHY"], plan.links.iter().enumerate().map(row))
 }
 
-fn ending(asset: &Asset, plan: &Plan) -> String {
+fn ending(asset: &Asset, plan: &Plan, now: Timestamp) -> String {
     let nobody = plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_)));
+    let heals = |link: &PlannedLink| match &link.decision {
+        Decision::Skip(reason) => reason.heals_at(now).filter(|at| *at <= after(now, HEALS_SOON)),
+        Decision::Call(_) => None,
+    };
+    if nobody && let Some(at) = plan.links.iter().filter_map(heals).min() {
+        return format!("Nobody can be called now; the job comes back at {}.", to_text(at));
+    }
     match (asset.on_exhausted, plan.straight_to_person) {
         (_, true) => "Nobody is called; a person is asked.".to_owned(),
         (OnExhausted::Manual, false) if nobody => "Nobody can be called; a person is asked.".to_owned(),
+        (OnExhausted::Fail, false) if nobody => "Nobody can be called; the job fails.".to_owned(),
         (OnExhausted::Manual, false) => "If none of them delivers, a person is asked.".to_owned(),
         (OnExhausted::Fail, false) => "If none of them delivers, the job fails.".to_owned(),
     }

@@ -44,17 +44,17 @@ enum Verb {
         all: bool,
     },
     /// Call a provider no more until a time
-    #[command(after_help = "Examples:
+    #[command(group = clap::ArgGroup::new("end").required(true), after_help = "Examples:
   backstop providers pause lummi --for 2h
   backstop providers pause lummi --until 2026-12-31T18:00:00Z")]
     Pause {
         /// The provider
         name: String,
         /// For how long
-        #[arg(long = "for", value_name = "TIME", conflicts_with = "until")]
+        #[arg(long = "for", value_name = "TIME", group = "end")]
         length: Option<String>,
         /// Until when
-        #[arg(long, value_name = "TIME", required_unless_present = "length")]
+        #[arg(long, value_name = "TIME", group = "end")]
         until: Option<String>,
     },
     /// End a pause

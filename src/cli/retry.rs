@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::said::{Said, usage};
+use super::said::{Exit, Said, usage};
 use super::session::Session;
 use super::typed;
 use super::wire::Opened;
@@ -51,12 +51,13 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
         [one] => format!("Job {one} is pending again.\n"),
         many => format!("{} jobs are pending again.\n", many.len()),
     };
-    for (job, why) in &refused {
-        text.push_str(&format!("Job {job} is not: {why}\n"));
+    for (_, why) in &refused {
+        text.push_str(&format!("Not retried: {why}\n"));
     }
     let refusals: Vec<_> = refused.iter().map(|(job, why)| json!({ "job": job, "why": why })).collect();
     let json = json!({ "retried": retried, "refused": refusals });
-    Ok(Said { text, json, fine: refused.is_empty() })
+    let exit = if refused.is_empty() { Exit::Done } else { Exit::Failed };
+    Ok(Said { text, json, exit })
 }
 
 async fn wanted(opened: &Opened, args: &Args) -> anyhow::Result<Vec<JobId>> {

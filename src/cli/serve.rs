@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::Sources;
+use crate::config::{Config, Sources};
 use crate::daemon::{Progress, Stop};
+use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
 use crate::store::Store;
 
-use super::{signals, wire};
+use super::said::told;
+use super::{plan, signals, wire};
 
 /// Run the daemon: make what is asked for, until a signal stops it
 ///
@@ -34,8 +36,13 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let stop = Stop::default();
     let daemon = wire::daemon(&opened, stop.clone()).await?;
     let reload = reload(sources, &opened, daemon.reloader());
-    let listening = signals::listen(stop, reload)?;
+    let listening = signals::listen(stop.clone(), reload)?;
     let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
+    // While it stops there are no passes to feed the watchdog with, so systemd must know that it stops.
+    let stopping = tokio::spawn(async move {
+        stop.soon.cancelled().await;
+        tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    });
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = from,
@@ -43,15 +50,31 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
         assets = opened.config.assets.len(),
         "backstop is ready"
     );
+    warn_of_idle_chains(&opened.config, &opened.clock);
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     let ended = daemon.serve().await;
-    tell_systemd(&[sd_notify::NotifyState::Stopping]);
+    stopping.abort();
     feeding.abort();
     listening.abort();
     opened.store.close().await;
     let done = ended?;
     tracing::info!(delivered = done.delivered, manual = done.manual, "backstop has stopped");
     Ok(())
+}
+
+/// A daemon without a key runs well and delivers nothing: its log should say why.
+fn warn_of_idle_chains(config: &Config, clock: &Clock) {
+    for asset in &config.assets {
+        let plan = plan::plan(config, asset, None, &[], clock());
+        let nobody = plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_)));
+        // A chain that is `manual` alone is meant so.
+        if nobody && !plan.links.is_empty() {
+            tracing::warn!(
+                asset = %asset.name,
+                "no provider of its chain can be called, so every job is handed to a person; backstop check says why"
+            );
+        }
+    }
 }
 
 /// What SIGHUP does: reads the configuration again. A bad one changes nothing and says why.
@@ -76,15 +99,16 @@ fn reload(
                 );
                 let book = wire::book(&config, &clock)?;
                 store.mirror(&config.assets, &config.providers, clock()).await?;
-                anyhow::Ok(book)
+                anyhow::Ok((book, config))
             };
             match read.await {
-                Ok(book) => {
+                Ok((book, config)) => {
                     replace(book);
+                    warn_of_idle_chains(&config, &clock);
                     tracing::info!("the configuration was read again and is in force");
                 }
                 Err(error) => {
-                    tracing::error!("the configuration was read again and changes nothing: {error:#}");
+                    tracing::error!("the configuration was read again and changes nothing: {}", told(&error));
                 }
             }
         });

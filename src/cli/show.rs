@@ -2,16 +2,19 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::said::{BAD, FAINT, GOOD, STRONG, Said, WAITS, field, paint, preview, printable, usage};
 use super::session::Session;
 use super::typed;
 use super::wire::Opened;
+use crate::config::Config;
+use crate::domain::chain::MANUAL;
 use crate::domain::job::JobStatus;
 use crate::domain::name::AssetName;
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, between, from_text, spoken};
+use crate::providers::prompt::Template;
 use crate::store::{AttemptRow, JobRow, JobStory, RunRow, Store, StoreError};
 
 /// Tell a job's story: what was asked, who was called, what came of it, what to do next
@@ -44,10 +47,10 @@ pub(super) fn tell(opened: &Opened, story: &JobStory) -> Said {
     let mut text = format!("{}\n", paint(STRONG, headline(job)));
     let number = format!("job {} · {} · {} · {}", job.id, job.asset, printable(&job.slug), job.status);
     text.push_str(&format!("{number}\n\n"));
-    asked(&mut text, job);
+    asked(&mut text, opened, job);
     delivered(&mut text, story);
     for run in &story.history {
-        tell_run(&mut text, run);
+        tell_run(&mut text, run, &job.status);
     }
     let next = next(opened, job);
     if !next.is_empty() {
@@ -75,10 +78,12 @@ pub(super) fn headline(job: &JobRow) -> String {
     }
 }
 
-fn asked(text: &mut String, job: &JobRow) {
+fn asked(text: &mut String, opened: &Opened, job: &JobRow) {
     field(text, "asked", format!("{}, priority {}", job.created_at, job.priority));
-    if let Some(prompt) = &job.prompt {
-        field(text, "prompt", preview(prompt, 200));
+    let input = job.input.as_ref();
+    let prompt = job.prompt.clone().or_else(|| templated(&opened.config, &job.asset, &job.slug, input));
+    if let Some(prompt) = prompt {
+        field(text, "prompt", preview(&prompt, 200));
     }
     if let Some(input) = job.input.as_ref().filter(|input| **input != json!({})) {
         field(text, "input", preview(&input.to_string(), 200));
@@ -91,7 +96,19 @@ fn asked(text: &mut String, job: &JobRow) {
     }
     if job.status == "pending" {
         field(text, "due", &job.run_at);
+        let asset = opened.config.assets.iter().find(|asset| asset.name.as_str() == job.asset);
+        if let Some(window) = asset.and_then(|asset| asset.window.as_ref()) {
+            field(text, "window", format!("starts only in minutes of {} ({})", window.cron, window.zone));
+        }
     }
+}
+
+/// The prompt that the asset's template makes for a job that brings none.
+pub(super) fn templated(config: &Config, asset: &str, slug: &str, input: Option<&Value>) -> Option<String> {
+    let asset = config.assets.iter().find(|known| known.name.as_str() == asset)?;
+    let none = Map::new();
+    let input = input.and_then(Value::as_object).unwrap_or(&none);
+    Template::compile(&asset.prompt).and_then(|template| template.render(slug, &asset.name, input, None)).ok()
 }
 
 fn delivered(text: &mut String, story: &JobStory) {
@@ -105,8 +122,12 @@ fn delivered(text: &mut String, story: &JobStory) {
     if job.status == "done"
         && let Some(provider) = &job.provider
     {
-        let by = if job.fallback_used == Some(true) { " (fallback)" } else { "" };
-        field(text, "by", format!("{provider}{by}"));
+        let by = match (provider.as_str(), job.fallback_used) {
+            (MANUAL, _) => "a person".to_owned(),
+            (provider, Some(true)) => format!("{provider} (fallback)"),
+            (provider, _) => provider.to_owned(),
+        };
+        field(text, "by", by);
     }
     if let Some(kind) = &job.content_type {
         field(text, "is", format!("{kind}{}", measures(job.metadata.as_ref())));
@@ -157,12 +178,13 @@ fn measures(metadata: Option<&Value>) -> String {
     text
 }
 
-fn tell_run(text: &mut String, run: &RunRow) {
+fn tell_run(text: &mut String, run: &RunRow, status: &str) {
     let outcome = match (&run.outcome, &run.finished_at) {
         (Some(outcome), Some(end)) => {
             format!("{} ({})", spoken_outcome(outcome), length(&run.started_at, end))
         }
-        (Some(_) | None, _) => "under way".to_owned(),
+        _ if status == "running" => "under way".to_owned(),
+        (Some(_) | None, _) => "interrupted; it goes on when its job is taken up again".to_owned(),
     };
     let wish = run.wish.as_ref().map(|wish| format!(", override {}", printable(wish))).unwrap_or_default();
     let title = paint(STRONG, format!("run {}", run.number));
@@ -217,10 +239,9 @@ fn next(opened: &Opened, job: &JobRow) -> String {
     let Some(status) = JobStatus::parse(&job.status) else { return String::new() };
     let lines = match status {
         JobStatus::Pending => {
-            vec![
-                ("make it now, with all that is due", "backstop drain".to_owned()),
-                ("or cancel it", format!("backstop cancel {id}")),
-            ]
+            let due = from_text(&job.run_at).is_none_or(|at| at <= (opened.clock)());
+            let make = if due { "make it now, with all that is due" } else { "make it, once it is due" };
+            vec![(make, "backstop drain".to_owned()), ("or cancel it", format!("backstop cancel {id}"))]
         }
         JobStatus::Running => vec![("cancel it", format!("backstop cancel {id}"))],
         JobStatus::Manual | JobStatus::Failed => {
@@ -258,13 +279,16 @@ pub(super) fn dollars(micros: i64) -> String {
     format!("${}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
 }
 
-/// How long something took: `2.1 s`, `4 minutes`.
+/// How long something took: `46 ms`, `2.1 s`, `4 minutes`.
 fn length(from: &str, to: &str) -> String {
     let instants: Option<(Timestamp, Timestamp)> = from_text(from).zip(from_text(to));
     let Some((from, to)) = instants else { return "an unknown time".to_owned() };
     let length = between(from, to);
     if length.as_secs() >= 60 {
         return spoken(length);
+    }
+    if length.as_secs() == 0 {
+        return format!("{} ms", length.as_millis());
     }
     format!("{}.{} s", length.as_secs(), length.subsec_millis() / 100)
 }
@@ -305,6 +329,9 @@ mod tests {
         assert_eq!(dollars(12_345_678), "$12.3456");
         let check =
             |to: &str, expected: &str| assert_eq!(length("2026-11-22T13:49:00.000Z", to), expected, "{to}");
+        check("2026-11-22T13:49:00.000Z", "0 ms");
+        check("2026-11-22T13:49:00.046Z", "46 ms");
+        check("2026-11-22T13:49:01.000Z", "1.0 s");
         check("2026-11-22T13:49:02.140Z", "2.1 s");
         check("2026-11-22T13:53:02.140Z", "4 minutes");
         check("soon", "an unknown time");

@@ -11,9 +11,12 @@ use crate::daemon::book::Book;
 use crate::daemon::{Daemon, Parts, Stop};
 use crate::domain::time::Clock;
 use crate::providers::{Providers, catalog};
-use crate::store::Store;
 use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::migrate::Migrated;
+use crate::store::{Store, StoreError};
 use crate::vault::{LocalVault, Vault};
+
+use super::said::usage;
 
 /// The configuration with its database open and up to date.
 pub struct Opened {
@@ -39,7 +42,7 @@ pub fn configuration(sources: &Sources, clock: &Clock) -> anyhow::Result<Config>
 /// When it cannot be opened.
 pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Opened> {
     let path = database_path(&config);
-    let (store, migrated) = SqliteStore::open(path).await?;
+    let (store, migrated) = database(path).await?;
     if migrated.from != migrated.to && migrated.from > 0 {
         tracing::info!(
             from = migrated.from,
@@ -49,6 +52,19 @@ pub async fn open(config: Config, clock: Clock) -> anyhow::Result<Opened> {
     }
     store.mirror(&config.assets, &config.providers, clock()).await?;
     Ok(Opened { config, store: Arc::new(store), clock })
+}
+
+/// Opens a database and brings its schema up to date.
+///
+/// # Errors
+/// When it cannot be opened; the sentence names the file.
+pub(super) async fn database(path: &Path) -> anyhow::Result<(SqliteStore, Migrated)> {
+    match SqliteStore::open(path).await {
+        Err(error @ StoreError::Corrupt(_)) => {
+            Err(anyhow::Error::new(error).context(path.display().to_string()))
+        }
+        opened => Ok(opened?),
+    }
 }
 
 /// The database's file.
@@ -78,7 +94,7 @@ pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
 /// As [`book`], with another vault.
 ///
 /// # Errors
-/// With what does not compile.
+/// With what does not compile: a mistake of the configuration.
 pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyhow::Result<Book> {
     let secrets: HashMap<_, _> = config
         .providers
@@ -87,8 +103,9 @@ pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyho
             config.secrets.key(&provider.name).map(|key| (provider.name.clone(), key.clone()))
         })
         .collect();
-    let providers = Providers::new(&config.providers, secrets, Arc::clone(clock))?;
-    Book::new(config, Arc::new(providers), vault).map_err(anyhow::Error::msg)
+    let providers = Providers::new(&config.providers, secrets, Arc::clone(clock));
+    let providers = providers.map_err(|mistakes| usage(mistakes.to_string()))?;
+    Book::new(config, Arc::new(providers), vault).map_err(usage)
 }
 
 /// A daemon over an open database.

@@ -1,13 +1,9 @@
 //! Addresses that requests go to: which are taken, and which may see a key without encryption.
 
-use std::net::IpAddr;
-
-use url::{Host, Url};
+use url::Url;
 
 use super::reader::Item;
-
-/// Name endings that never lead out of a house.
-const PRIVATE_ENDINGS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc"];
+use crate::domain::address;
 
 /// A provider's address as configured: http or https, no user, no query, no slash at the end.
 pub(super) fn read(item: Item<'_>) -> Option<Url> {
@@ -42,68 +38,12 @@ pub(super) fn kept(url: &Url) -> String {
 
 /// Whether a host is this machine or on a network of one's own.
 pub(super) fn is_private(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => is_private_address(IpAddr::V4(address)),
-        Some(Host::Ipv6(address)) => is_private_address(IpAddr::V6(address)),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.').to_ascii_lowercase();
-            // A name of one label is resolved by the house's own search list or container network.
-            !name.contains('.') || PRIVATE_ENDINGS.iter().any(|ending| name.ends_with(ending))
-        }
-        None => false,
-    }
-}
-
-fn is_private_address(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            // 100.64.0.0/10 is what overlay networks such as Tailscale hand out.
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || (a == 100 && (64..128).contains(&b))
-        }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_private_address(IpAddr::V4(v4)),
-            None => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-        },
-    }
+    url.host_str().is_some_and(address::is_local)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn private_hosts_are_told_from_public_ones() {
-        let check = |address: &str, expected| {
-            assert_eq!(is_private(&Url::parse(address).expect("valid")), expected, "{address}");
-        };
-        for private in [
-            "http://127.0.0.1:8080",
-            "http://localhost:11434/v1",
-            "http://[::1]:1",
-            "http://192.168.1.9",
-            "http://10.0.0.1",
-            "http://172.16.0.1",
-            "http://100.100.1.1",
-            "http://ollama:11434",
-            "http://gpu.local",
-            "http://[fd00::1]",
-            "http://[::ffff:10.0.0.1]",
-        ] {
-            check(private, true);
-        }
-        for public in [
-            "http://api.example.org",
-            "http://8.8.8.8",
-            "http://172.32.0.1",
-            "http://100.128.0.1",
-            "http://local.example.org",
-            "http://[2001:db8::1]",
-            "http://[::ffff:8.8.8.8]",
-        ] {
-            check(public, false);
-        }
-    }
 
     #[test]
     fn a_slash_at_the_end_is_not_kept() {

@@ -132,7 +132,11 @@ impl Reading<'_> {
         let names: Vec<&str> = protocols.iter().map(|facts| facts.name.as_str()).collect();
         let listed = format!("the protocols are {}", names.join(", "));
         let Some(item) = table.take("protocol") else {
-            let facts = self.entry.and_then(|entry| self.context.catalog.protocol(&entry.protocol));
+            let facts = match self.entry {
+                Some(entry) => self.context.catalog.protocol(&entry.protocol),
+                // [providers.command] is the maker `command`, which has no entry: what it makes is the operator's.
+                None => self.context.catalog.protocol(self.name.as_str()).filter(|facts| facts.local),
+            };
             if facts.is_none() {
                 let labels: Vec<&str> =
                     self.context.catalog.entries.iter().map(|entry| entry.name.as_str()).collect();

@@ -10,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::ask::{Answer, Body, Checked, Output};
 use crate::domain::backoff::Backoff;
-use crate::domain::breaker::{Gate, Probe};
+use crate::domain::breaker::{Gate, Probe, ProviderHealth};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
 use crate::domain::provider::Repeat;
@@ -55,9 +55,11 @@ impl Run {
     /// Calls one link and says what came of it. A failure is in the ledger when this returns; a delivery is
     /// written with the end of the run.
     pub(super) async fn attempt(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
-        let _permit = match self.permit(call).await? {
-            Some(permit) => permit,
-            None => return Ok(Outcome::Skipped(SkipReason::NotEnoughTime)),
+        let Some(_permit) = self.permit(call).await? else {
+            return Ok(Outcome::Skipped(SkipReason::Busy));
+        };
+        let Some(call) = &call.starting_at(self.shared.now()) else {
+            return Ok(Outcome::Skipped(SkipReason::Busy));
         };
         let Some(page) = self.book.providers.get(&call.provider) else {
             return Ok(Outcome::Skipped(SkipReason::Unknown));
@@ -65,9 +67,9 @@ impl Run {
         let fingerprint = page.provider.fingerprint.clone();
         let resumed = self.accepted.take_if(|(position, ..)| *position == call.position);
         if resumed.is_none()
-            && let Some(reason) = self.shut(call, &fingerprint).await?
+            && let Some(instead) = self.shut(call, &fingerprint).await
         {
-            return Ok(Outcome::Skipped(reason));
+            return Ok(instead);
         }
         self.attempted = true;
         let facts = self.facts(&call.provider, call.position, call.repeat, fingerprint);
@@ -123,24 +125,27 @@ impl Run {
 
     /// Looks at the gate once more: other jobs may have shut it since this run was planned. Takes the probe
     /// where one is needed.
-    async fn shut(&self, call: &Call, fingerprint: &str) -> Result<Option<SkipReason>, Interrupt> {
+    async fn shut(&self, call: &Call, fingerprint: &str) -> Option<Outcome> {
         if call.rules.forced {
-            return Ok(None);
+            return None;
         }
         let now = self.shared.now();
         let health = self.shared.board.health(&call.provider);
         match health.map_or(Gate::Pass, |health| health.gate(now, fingerprint)) {
-            Gate::Pass => Ok(None),
-            Gate::Shut(reason) => Ok(Some(reason)),
+            Gate::Pass => None,
+            Gate::Shut(reason) => Some(Outcome::Skipped(reason)),
             Gate::Probe => {
                 let probe = Probe { job: self.claim.job.id, until: after(now, call.time) };
-                let taken = self.shared.store.take_probe(&call.provider, probe, fingerprint, now).await;
-                match taken {
-                    Ok(true) => Ok(None),
-                    Ok(false) => Ok(Some(SkipReason::ProbeUnderway { until: probe.until })),
+                match self.shared.store.take_probe(&call.provider, probe, fingerprint, now).await {
+                    Ok(health) => {
+                        let answer = without_probe(&health, probe, now, fingerprint);
+                        self.shared.board.refresh(vec![health]);
+                        answer.map(Outcome::Skipped)
+                    }
                     Err(error) => {
-                        let ledger = super::recorder::Unwritten::Refused(Arc::new(error));
-                        Err(Interrupt::Ledger(ledger))
+                        let why = format!("the breaker's probe could not be taken: {error}");
+                        tracing::error!(job.id = self.claim.job.id.0, provider = %call.provider, error = why, "trouble of our own; the job comes back");
+                        Some(Outcome::Failed(FailureClass::Internal, why))
                     }
                 }
             }
@@ -200,7 +205,8 @@ impl Run {
         deadline: Timestamp,
     ) -> Result<Result<Output, Failure>, Interrupt> {
         if let Some(attempt) = begun.row {
-            let entry = Entry::Accept { attempt, operation: operation.to_owned() };
+            let job = self.claim.job.id;
+            let entry = Entry::Accept { attempt, job, operation: operation.to_owned() };
             self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
         }
         let mut polls = 0;
@@ -246,14 +252,16 @@ impl Run {
             Body::Text(text) if text.len() <= SHORT_TEXT => (None, Some(text.clone())),
             Body::Text(text) => {
                 let bytes = Bytes::from(text.clone().into_bytes());
-                match self.keep(begun, &checked, bytes, deadline).await? {
+                match self.keep(begun, &checked, bytes, deadline).await {
                     Ok(url) => (Some(url), None),
-                    Err(failure) => return Ok(Err(Failure { cost_micros, ..failure })),
+                    Err(failure) => {
+                        return Ok(Err(Failure { cost_micros, http_status, request_id, ..failure }));
+                    }
                 }
             }
-            Body::File(bytes) => match self.keep(begun, &checked, bytes.clone(), deadline).await? {
+            Body::File(bytes) => match self.keep(begun, &checked, bytes.clone(), deadline).await {
                 Ok(url) => (Some(url), None),
-                Err(failure) => return Ok(Err(Failure { cost_micros, ..failure })),
+                Err(failure) => return Ok(Err(Failure { cost_micros, http_status, request_id, ..failure })),
             },
         };
         let event = self.event(&begun.facts.provider, None);
@@ -282,19 +290,21 @@ impl Run {
         checked: &Checked,
         bytes: Bytes,
         deadline: Timestamp,
-    ) -> Result<Result<String, Failure>, Interrupt> {
+    ) -> Result<String, Failure> {
         let job = &self.claim.job;
         let key = VaultKey::new(&job.asset, &job.slug, job.id, &self.ask.idempotency_key, checked.extension);
         let until = deadline.max(self.deadline);
         let mut tries = 0;
         loop {
             let error = match self.book.vault.keep(&key, bytes.clone()).await {
-                Ok(kept) => return Ok(Ok(kept.url)),
+                Ok(kept) => return Ok(kept.url),
                 Err(error) => error,
             };
             let patience = VAULT_PATIENCE.equal_jitter(tries, self.shared.jitter());
-            if after(self.shared.now(), patience) >= until || self.shared.stop.now.is_cancelled() {
-                return Ok(Err(Failure::internal(format!("the vault: {error}"))));
+            // Where the job is gone, nobody waits for the file; what it cost is booked with this failure.
+            let waits = !self.shared.stop.now.is_cancelled() && !self.hold.cancelled.is_cancelled();
+            if after(self.shared.now(), patience) >= until || !waits {
+                return Err(Failure::internal(format!("the vault: {error}")));
             }
             if tries == 0 {
                 tracing::warn!(job.id = job.id.0, provider = %begun.facts.provider, %error, "the asset is in hand, but the vault cannot keep it; trying again");
@@ -303,7 +313,7 @@ impl Run {
             // A stopping daemon goes on within its grace: the next one would have to buy the output again.
             tokio::select! {
                 () = tokio::time::sleep(patience) => {}
-                () = self.hold.cancelled.cancelled() => return Err(Interrupt::LeaseGone),
+                () = self.hold.cancelled.cancelled() => {}
                 () = self.shared.stop.now.cancelled() => {}
             }
         }
@@ -352,6 +362,24 @@ impl Run {
                 tracing::info!(job.id = job, %asset, %provider, %class, error = message, "an attempt failed");
             }
         }
+    }
+}
+
+/// Why a provider that asked for a probe is not called, when `probe` was not to be had: by now it may be another's,
+/// or come to nothing, or have closed the breaker.
+fn without_probe(
+    health: &ProviderHealth,
+    probe: Probe,
+    now: Timestamp,
+    fingerprint: &str,
+) -> Option<SkipReason> {
+    if health.probe.is_some_and(|taken| taken.job == probe.job) {
+        return None;
+    }
+    match health.gate(now, fingerprint) {
+        Gate::Pass => None,
+        Gate::Shut(reason) => Some(reason),
+        Gate::Probe => Some(SkipReason::ProbeUnderway { until: probe.until }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DurationRound, TimeDelta};
+use chrono::{DurationRound, SubsecRound, TimeDelta};
 use chrono_tz::Tz;
 use croner::Cron;
 use tokio::sync::Semaphore;
@@ -110,6 +110,19 @@ impl Book {
         })
     }
 
+    /// This book with the calls counted that began under an older one: a reload must not let a provider be called twice
+    /// as often at once. Where its bound has changed, those calls are not in the new count.
+    #[must_use]
+    pub fn counting_with(mut self, older: &Self) -> Self {
+        for (name, page) in &mut self.providers {
+            let same = |old: &&ProviderPage| old.provider.concurrency == page.provider.concurrency;
+            if let Some(old) = older.providers.get(name).filter(same) {
+                page.permits = Arc::clone(&old.permits);
+            }
+        }
+        self
+    }
+
     /// What planning must know of a provider.
     #[must_use]
     pub fn known<'a>(
@@ -163,7 +176,9 @@ impl Calendar {
     /// The first tick after `at`; `None` when there is none any more.
     #[must_use]
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
-        let next = self.cron.find_next_occurrence(&at.with_timezone(&self.zone), false).ok()?;
+        // Ticks are whole seconds. From within one, croner would carry its fraction into the next tick.
+        let whole = at.trunc_subsecs(0).with_timezone(&self.zone);
+        let next = self.cron.find_next_occurrence(&whole, false).ok()?;
         Some(next.to_utc())
     }
 
@@ -183,5 +198,24 @@ impl Calendar {
         let local = now.with_timezone(&self.zone);
         let minute = local.duration_trunc(TimeDelta::minutes(1)).unwrap_or(local);
         self.cron.is_time_matching(&minute).unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::{from_text, to_text};
+
+    #[test]
+    fn ticks_are_whole_seconds_wherever_the_search_begins() {
+        let calendar = Calendar::new("0 9 * * MON", "Europe/Zurich").expect("valid");
+        let check = |at: &str, expected: &str| {
+            let next = calendar.next_after(from_text(at).expect("valid")).map(to_text);
+            assert_eq!(next.as_deref(), Some(expected), "{at}");
+        };
+        check("2026-11-20T12:00:00.000Z", "2026-11-23T08:00:00.000Z");
+        check("2026-11-23T07:59:59.802Z", "2026-11-23T08:00:00.000Z");
+        check("2026-11-23T08:00:00.000Z", "2026-11-30T08:00:00.000Z");
+        check("2026-11-23T08:00:00.802Z", "2026-11-30T08:00:00.000Z");
     }
 }

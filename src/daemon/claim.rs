@@ -8,15 +8,16 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::domain::backoff::Backoff;
+use crate::domain::breaker::ProviderHealth;
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::plan::{Circumstances, Decision, draw};
-use crate::domain::time::{after, between};
-use crate::store::{Claim, ClaimRequest, LeaseToken, StoreError, Wanted};
+use crate::domain::time::{Timestamp, after, between};
+use crate::store::{Claim, ClaimRequest, Claimed, LeaseToken, StoreError, Wanted};
 
 use super::DaemonError;
 use super::book::{AssetPage, Book, ProviderPage};
 use super::run::{Run, Task};
-use super::shared::Shared;
+use super::shared::{Manner, Shared};
 
 /// Most jobs of one claim: more would keep other writers waiting.
 const MAX_CLAIM: u32 = 1_024;
@@ -26,6 +27,9 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// Between two passes that failed.
 const PATIENCE: Backoff = Backoff { base: Duration::from_millis(500), cap: Duration::from_secs(10) };
+
+/// A drain gives up after so many failures in a row: whoever started it waits for its end.
+const MOST_FAILURES: u32 = 8;
 
 /// When the loop ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +46,15 @@ pub(super) type Reserved = Option<(ProviderName, OwnedSemaphorePermit)>;
 /// Claims until it is told to stop, or until the queue is drained.
 pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonError> {
     let mut failures = 0;
+    let mut turn = Turn::default();
     loop {
         if shared.stop.soon.is_cancelled() {
             return Ok(());
         }
         // Looked at before the pass: a job that ends during it may make room for one that the pass left.
         let was_idle = shared.is_idle();
-        match run_due(&shared).await {
+        let began = shared.now();
+        match run_due(&shared, &mut turn).await {
             Ok(claimed) => {
                 failures = 0;
                 shared.passed();
@@ -58,8 +64,9 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
                 if until == Until::Drained && was_idle {
                     return Ok(());
                 }
-                wait(&shared, next_look(&shared).await).await;
+                wait(&shared, next_look(&shared, began).await).await;
             }
+            Err(error) if until == Until::Drained && failures >= MOST_FAILURES => return Err(error.into()),
             // Never silent, never an end: a queue that cannot be read now may be readable in a moment.
             Err(error) => {
                 tracing::error!(%error, "the queue cannot be read; trying again");
@@ -79,13 +86,13 @@ async fn wait(shared: &Shared, at_most: Duration) {
     }
 }
 
-/// How long the loop may sleep when nothing wakes it: until the next job is due.
-async fn next_look(shared: &Shared) -> Duration {
+/// How long the loop may sleep when nothing wakes it: until the next job is due. What was due at the last pass and
+/// was not claimed waits for capacity or its window, and must not hide that; the heartbeat looks again.
+async fn next_look(shared: &Shared, last_pass: Timestamp) -> Duration {
     let assets: Vec<AssetName> = shared.book().assets.keys().cloned().collect();
-    match shared.store.next_due_at(&assets).await {
-        // What is due and was not claimed waits for capacity or its window; the heartbeat looks again.
-        Ok(Some(due)) if due > shared.now() => between(shared.now(), due).min(HEARTBEAT),
-        Ok(_) => HEARTBEAT,
+    match shared.store.next_due_at(&assets, last_pass).await {
+        Ok(Some(due)) => between(shared.now(), due).min(HEARTBEAT),
+        Ok(None) => HEARTBEAT,
         Err(error) => {
             tracing::debug!(%error, "cannot see when the next job is due");
             HEARTBEAT
@@ -93,15 +100,35 @@ async fn next_look(shared: &Shared) -> Duration {
     }
 }
 
-/// One pass: claims what there is room for and starts it. Returns how many jobs it claimed.
-pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
+/// Whose turn it is to run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Turn {
+    /// Nobody's.
+    #[default]
+    Nobodys,
+    /// The first of the waiting assets' jobs.
+    Waiting,
+    /// The first of the instant assets' jobs.
+    Instant,
+}
+
+/// One pass: claims what there is room for and starts it. Returns how many jobs it claimed. Where the next job must
+/// run alone, nothing is claimed until all that is held has ended: else its turn would never come.
+async fn run_due(shared: &Arc<Shared>, turn: &mut Turn) -> Result<usize, StoreError> {
+    if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
+        return Ok(0);
+    }
     if shared.dirty.swap(false, Ordering::Relaxed) {
         shared.board.refresh(shared.store.provider_health().await?);
     }
     let book = shared.book();
     let left = book.queue.concurrency.saturating_sub(shared.in_flight()).min(MAX_CLAIM);
     let mut claimed = 0;
-    for mut room in Room::measure(shared, &book, left) {
+    let mut rooms = Room::measure(shared, &book, left);
+    if std::mem::take(turn) == Turn::Instant {
+        rooms.reverse();
+    }
+    for mut room in rooms {
         if room.wanted.is_empty() {
             continue;
         }
@@ -114,14 +141,34 @@ pub(super) async fn run_due(shared: &Arc<Shared>) -> Result<usize, StoreError> {
             limit: room.limit,
             wanted: std::mem::take(&mut room.wanted),
             free: room.free(),
+            held: shared.leases().into_iter().map(|(_, job)| job).collect(),
         };
-        let claims = shared.store.claim_due(&request).await?;
+        let Claimed { claims, one_waits_to_be_alone } = shared.store.claim_due(&request).await?;
         claimed += claims.len();
+        if !claims.is_empty() {
+            look_at_providers(shared).await;
+        }
         for claim in claims {
             start(shared, &book, claim, &mut room);
         }
+        if one_waits_to_be_alone {
+            *turn = if room.instant { Turn::Instant } else { Turn::Waiting };
+        }
+        if one_waits_to_be_alone || shared.runs_alone() {
+            break;
+        }
     }
     Ok(claimed)
+}
+
+/// Reads the health of providers after a claim: who resets a breaker and enqueues in one transaction must not see
+/// the job pass that provider by, because the board was read a moment before.
+async fn look_at_providers(shared: &Shared) {
+    match shared.store.provider_health().await {
+        Ok(all) => shared.board.refresh(all),
+        // The jobs are claimed and must start; what was known a moment ago will do.
+        Err(error) => tracing::warn!(%error, "the health of providers cannot be read"),
+    }
 }
 
 fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) {
@@ -130,7 +177,14 @@ fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) 
         return;
     };
     let reserved = room.reserve(&claim.job.asset);
-    let hold = shared.hold(&claim, room.instant);
+    let manner = if claim.runs_alone() {
+        Manner::Alone
+    } else if room.instant {
+        Manner::Instant
+    } else {
+        Manner::Counted
+    };
+    let hold = shared.hold(&claim, manner);
     let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
     shared.tracker.spawn(Run::drive(task));
 }
@@ -155,8 +209,10 @@ impl Room {
     /// Two rooms: one for assets whose first call waits for something, one for the others.
     fn measure(shared: &Shared, book: &Book, left: u32) -> [Self; 2] {
         let (mut waiting, mut instant) = (Self::new(false, left), Self::new(true, MAX_CLAIM));
+        let health = shared.board.all();
         for page in book.assets.values().filter(|page| page.is_open(shared.now())) {
-            let first = first_called(shared, book, page).and_then(|name| book.providers.get(&name));
+            let first =
+                first_called(shared.now(), book, page, &health).and_then(|name| book.providers.get(&name));
             let room =
                 if first.is_some_and(|page| page.provider.instant) { &mut instant } else { &mut waiting };
             room.want(shared, page, first);
@@ -210,10 +266,14 @@ fn count(permits: &OwnedSemaphorePermit) -> u32 {
 }
 
 /// The provider that a job of this asset without an override would call first now.
-fn first_called(shared: &Shared, book: &Book, page: &AssetPage) -> Option<ProviderName> {
-    let health = shared.board.all();
-    let circumstances = Circumstances { medium: page.asset.medium, now: shared.now(), refused_before: &[] };
-    let plan = draw(&page.asset.chain, None, circumstances, |name| book.known(name, &health));
+fn first_called(
+    now: Timestamp,
+    book: &Book,
+    page: &AssetPage,
+    health: &HashMap<ProviderName, ProviderHealth>,
+) -> Option<ProviderName> {
+    let circumstances = Circumstances { medium: page.asset.medium, now, refused_before: &[] };
+    let plan = draw(&page.asset.chain, None, circumstances, |name| book.known(name, health));
     let called = plan.links.into_iter().find(|link| matches!(link.decision, Decision::Call(_)))?;
     Some(called.provider)
 }

@@ -59,7 +59,8 @@ impl Run {
             Interrupt::LeaseGone => {
                 let unsettled = std::mem::take(&mut self.unsettled);
                 let settled = unsettled.into_iter().map(|result| Entry::Settle(Box::new(result)));
-                let abandoned = self.open.take().map(|attempt| Entry::Abandon { attempt });
+                let abandoned =
+                    self.open.take().map(|attempt| Entry::Abandon { attempt, job: self.claim.job.id });
                 for entry in settled.chain(abandoned) {
                     if let Err(error) = self.shared.recorder.write(entry).await {
                         tracing::error!(job.id = self.claim.job.id.0, %error, "an attempt could not be booked");
@@ -142,19 +143,19 @@ impl Run {
 
     /// One line for the journal, and the counts that progress bars show.
     fn announce(&self, ending: &Ending, error: Option<&str>) {
-        let (job, slug) = (self.claim.job.id.0, &self.claim.job.slug);
+        let (job, asset, slug) = (self.claim.job.id.0, &self.claim.job.asset, &self.claim.job.slug);
         match ending {
             Ending::Done { provider, fallback_used, message, .. } => {
-                tracing::info!(job.id = job, slug, %provider, fallback_used, "{message}");
+                tracing::info!(job.id = job, %asset, slug, %provider, fallback_used, "{message}");
             }
             Ending::Manual { message } | Ending::Failed { message } => {
-                tracing::warn!(job.id = job, slug, error, "{message}");
+                tracing::warn!(job.id = job, %asset, slug, error, "{message}");
                 self.shared.told.notify_one();
             }
             Ending::Later { run_at } => {
-                tracing::info!(job.id = job, slug, error, "the job comes back at {}", to_text(*run_at));
+                tracing::info!(job.id = job, %asset, slug, error, "the job comes back at {}", to_text(*run_at));
             }
-            Ending::HandBack { .. } => tracing::info!(job.id = job, slug, "the job was handed back"),
+            Ending::HandBack { .. } => tracing::info!(job.id = job, %asset, slug, "the job was handed back"),
         }
         self.shared.count(|progress| match ending {
             Ending::Done { .. } => {

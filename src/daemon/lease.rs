@@ -29,9 +29,9 @@ pub(super) async fn renew_once(shared: &Shared) -> Result<(), StoreError> {
     let until = after(shared.now(), shared.book().queue.lease);
     let renewed: HashSet<_> = shared.store.renew(&held, until).await?.into_iter().collect();
     for lease in held {
-        if !renewed.contains(&lease) {
+        // One that ended meanwhile is not renewed either, and there is nothing to stop.
+        if !renewed.contains(&lease) && shared.lose(&lease) {
             tracing::info!(job.id = lease.1.0, "the job was cancelled or taken over; its call is stopped");
-            shared.lose(lease.1);
         }
     }
     Ok(())
@@ -51,7 +51,7 @@ pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
 /// takes them over.
 pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
     for owner in shared.store.other_owners(shared.worker.owner()).await? {
-        if is_certainly_dead(&owner) {
+        if is_certainly_dead(&owner, shared.worker.folder()) {
             let jobs = shared.store.expire(&owner, shared.now()).await?;
             tracing::warn!(jobs, "a worker died; its jobs are taken over");
         }

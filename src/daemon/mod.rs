@@ -147,8 +147,13 @@ impl Daemon {
         lease::rescue_once(&self.shared).await?;
         recurring::run_due(&self.shared).await?;
         let shared = Arc::clone(&self.shared);
-        let progress = self.work(Duties::default(), claim::Until::Drained).await?;
-        notices::run_due(&shared).await?;
+        let mut duties = Duties::default();
+        // What others write while it drains counts: a pause, a breaker, a job more.
+        duties.start("watch on the database", wake::run(Arc::clone(&shared)));
+        let progress = self.work(duties, claim::Until::Drained).await?;
+        notices::run_due(&shared, &mut notices::Refused::default()).await?;
+        // Where nobody serves, nobody else keeps the house.
+        maintain::run_once(&shared).await?;
         Ok(progress)
     }
 
@@ -157,14 +162,18 @@ impl Daemon {
         // The recorder and the renewal outlive the claim loop: what ends late must still be written and held.
         let mut recorder = tokio::spawn(recorder::run(Arc::clone(&shared)));
         let mut renewal = tokio::spawn(lease::renew(Arc::clone(&shared)));
-        let claims = claim::run(Arc::clone(&shared), until);
+        // A task of its own: a claim that has begun is finished whatever else fails, and its jobs are handed back.
+        let mut claims = tokio::spawn(claim::run(Arc::clone(&shared), until));
         let ended = tokio::select! {
-            ended = claims => ended,
+            ended = &mut claims => ended.unwrap_or_else(|_| Err(DaemonError::ended("claim loop"))),
             failed = duties.failure() => Err(failed),
             _ = &mut renewal => Err(DaemonError::ended("renewal of leases")),
             _ = &mut recorder => Err(DaemonError::ended("ledger")),
         };
         shared.stop.soon.cancel();
+        if !claims.is_finished() && claims.await.is_err() && ended.is_ok() {
+            return Err(DaemonError::ended("claim loop"));
+        }
         shared.finish_runs().await;
         renewal.abort();
         shared.recorder.close();

@@ -1,12 +1,15 @@
 //! Tells somebody that a person is asked: the `on_manual` command, driven from the outbox.
 
+use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::time::Instant;
 
+use crate::domain::backoff::Backoff;
 use crate::store::{Notice, StoreError};
 
 use super::DaemonError;
@@ -16,40 +19,75 @@ use super::shared::Shared;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a notice that could not be told waits for the next try.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Backoff = Backoff { base: Duration::from_secs(60), cap: Duration::from_secs(3_600) };
+
+/// After so many refusals in a row it is the command that is broken, not what it is told.
+const MOST_IN_A_ROW: u32 = 3;
+
+/// All of the environment that the command gets: the daemon's own holds its keys.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Most notices of one look.
 const BATCH: u32 = 50;
 
+/// The notices that could not be told: when each is tried again, and after how many tries.
+#[derive(Default)]
+pub(super) struct Refused {
+    notices: HashMap<i64, (Instant, u32)>,
+    /// Before this nothing is tried at all: the command itself seems to be broken.
+    pause: Option<Instant>,
+}
+
 /// Tells notices as they come.
 pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
+    let mut refused = Refused::default();
     loop {
-        if let Err(error) = run_due(&shared).await {
+        if let Err(error) = run_due(&shared, &mut refused).await {
             tracing::warn!(%error, "notices cannot be read; trying again");
         }
         tokio::select! {
             () = shared.told.notified() => {}
-            () = tokio::time::sleep(RETRY) => {}
+            () = tokio::time::sleep(RETRY.base) => {}
         }
     }
 }
 
-/// Tells every notice that waits, oldest first; the first that fails ends the look, so that order is kept.
-pub(super) async fn run_due(shared: &Shared) -> Result<(), StoreError> {
+/// Tells every notice that waits, oldest first. One that the command does not like waits longer and longer, and
+/// the others do not wait for it.
+pub(super) async fn run_due(shared: &Shared, refused: &mut Refused) -> Result<(), StoreError> {
+    if refused.pause.is_some_and(|until| until > Instant::now()) {
+        return Ok(());
+    }
+    let command = shared.book().on_manual.clone();
+    let (mut last, mut in_a_row) = (0, 0);
     loop {
-        let waiting = shared.store.unsent_notices(BATCH).await?;
+        let waiting = shared.store.unsent_notices(last, BATCH).await?;
         if waiting.is_empty() {
             return Ok(());
         }
-        let command = shared.book().on_manual.clone();
         for notice in &waiting {
+            last = notice.id;
+            let tries = match refused.notices.get(&notice.id) {
+                Some((until, _)) if *until > Instant::now() => continue,
+                Some((_, tries)) => *tries,
+                None => 0,
+            };
             // Only `manual` has a listener so far; the others need not pile up.
             if let (Some(command), "manual") = (&command, notice.kind.as_str())
                 && let Err(why) = tell(command, notice).await
             {
                 tracing::warn!(job.id = notice.job.id, why, "the on_manual command failed; trying again");
-                return Ok(());
+                let until = Instant::now() + RETRY.ceiling(tries);
+                refused.notices.insert(notice.id, (until, tries.saturating_add(1)));
+                in_a_row += 1;
+                if in_a_row == MOST_IN_A_ROW {
+                    refused.pause = Some(Instant::now() + RETRY.base);
+                    return Ok(());
+                }
+                continue;
             }
+            in_a_row = 0;
+            refused.notices.remove(&notice.id);
             shared.store.notice_sent(notice.id, shared.now()).await?;
         }
     }
@@ -61,6 +99,8 @@ async fn tell(command: &[String], notice: &Notice) -> Result<(), String> {
     let body = serde_json::to_vec(notice).map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
         .args(arguments)
+        .env_clear()
+        .env("PATH", PATH)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())

@@ -19,6 +19,10 @@ const MAX_WAITING: usize = 8_192;
 /// Between two tries of a transaction that failed by passing trouble.
 const PATIENCE: Backoff = Backoff { base: Duration::from_millis(200), cap: Duration::from_secs(10) };
 
+/// Tries that are left when the daemon is told to stop now: a call that was paid is worth a wait, but its supervisor
+/// does not wait for ever. Each try waits for the database's busy time-out besides.
+const LAST_TRIES: u32 = 4;
+
 /// Why an entry was not written.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Unwritten {
@@ -72,42 +76,54 @@ impl Recorder {
 pub(super) async fn run(shared: Arc<Shared>) {
     let Some(mut receiver) = shared.recorder.take_receiver() else { return };
     let mut waiting = Vec::new();
+    let mut pen = Pen { shared: Arc::clone(&shared), last_tries: LAST_TRIES };
     // Whatever is waiting goes together; nothing waits for company.
     while receiver.recv_many(&mut waiting, MAX_BATCH).await > 0 {
         let (entries, replies): (Vec<Entry>, Vec<Reply>) =
             waiting.drain(..).map(|waiting| (waiting.entry, waiting.reply)).unzip();
-        write(&shared, entries, replies).await;
+        pen.write(entries, replies).await;
     }
 }
 
-async fn write(shared: &Shared, entries: Vec<Entry>, replies: Vec<Reply>) {
-    match persist(shared, &entries).await {
-        Ok(written) => answer(shared, written, replies),
-        Err(error) if entries.len() == 1 => refuse(error, replies),
-        // One of them is bad: each on its own, so that it fails alone.
-        Err(_) => {
-            for (entry, reply) in entries.into_iter().zip(replies) {
-                match persist(shared, &[entry]).await {
-                    Ok(written) => answer(shared, written, vec![reply]),
-                    Err(error) => refuse(error, vec![reply]),
+struct Pen {
+    shared: Arc<Shared>,
+    last_tries: u32,
+}
+
+impl Pen {
+    async fn write(&mut self, entries: Vec<Entry>, replies: Vec<Reply>) {
+        match self.persist(&entries).await {
+            Ok(written) => answer(&self.shared, written, replies),
+            // Given up: what is tried alone would fail in the same way.
+            Err(error) if entries.len() == 1 || error.is_passing() => refuse(error, replies),
+            // One of them is bad: each on its own, so that it fails alone.
+            Err(_) => {
+                for (entry, reply) in entries.into_iter().zip(replies) {
+                    match self.persist(&[entry]).await {
+                        Ok(written) => answer(&self.shared, written, vec![reply]),
+                        Err(error) => refuse(error, vec![reply]),
+                    }
                 }
             }
         }
     }
-}
 
-/// Tries until it is written or refused for good: what a call came to must not be lost because a disk was full
-/// or somebody's shell held the database.
-async fn persist(shared: &Shared, entries: &[Entry]) -> Result<Written, StoreError> {
-    let mut tries = 0;
-    loop {
-        match shared.store.record(entries, shared.now()).await {
-            Err(error) if error.is_passing() && !shared.stop.now.is_cancelled() => {
-                tracing::warn!(%error, entries = entries.len(), "the ledger waits for the database");
-                tokio::time::sleep(PATIENCE.equal_jitter(tries, shared.jitter())).await;
-                tries += 1;
+    /// Tries until it is written or refused for good: what a call came to must not be lost because a disk was full
+    /// or somebody's shell held the database.
+    async fn persist(&mut self, entries: &[Entry]) -> Result<Written, StoreError> {
+        let mut tries = 0;
+        loop {
+            let error = match self.shared.store.record(entries, self.shared.now()).await {
+                Err(error) if error.is_passing() && self.last_tries > 0 => error,
+                other => return other,
+            };
+            tracing::warn!(%error, entries = entries.len(), "the ledger waits for the database");
+            if self.shared.stop.now.is_cancelled() {
+                self.last_tries -= 1;
+                tries = 0;
             }
-            other => return other,
+            tokio::time::sleep(PATIENCE.equal_jitter(tries, self.shared.jitter())).await;
+            tries = tries.saturating_add(1);
         }
     }
 }

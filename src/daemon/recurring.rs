@@ -40,16 +40,18 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
 /// Enqueues every tick that is due.
 pub(super) async fn run_due(shared: &Shared) -> Result<(), StoreError> {
     let book = shared.book();
+    let mut trouble = Ok(());
     for page in &book.recurring {
-        catch_up(shared, &book, page).await?;
+        // One schedule's trouble keeps no other waiting.
+        trouble = trouble.and(catch_up(shared, &book, page).await);
     }
-    Ok(())
+    trouble
 }
 
 async fn catch_up(shared: &Shared, book: &Book, page: &RecurringPage) -> Result<(), StoreError> {
     let now = shared.now();
     let schedule = &page.recurring.name;
-    let Some(last) = shared.store.last_tick(schedule).await? else {
+    let Some(last) = shared.store.last_tick(schedule, now).await? else {
         // A new schedule begins now: what it would have done before it existed was not missed.
         let tick = NewTick { schedule: schedule.clone(), tick: now, job: None, now };
         shared.store.tick(&tick).await?;

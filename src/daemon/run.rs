@@ -15,16 +15,13 @@ use crate::domain::name::ProviderName;
 use crate::domain::plan::{Circumstances, Known, Override, Plan, draw};
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
-use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, PastAttempt};
+use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
 
 use super::attempt::Delivery;
 use super::book::{AssetPage, Book};
 use super::claim::Reserved;
 use super::recorder::Unwritten;
 use super::shared::{Hold, Shared};
-
-/// A job whose workers died this often is handed to a person instead of being tried once more.
-const MOST_DEATHS: u32 = 5;
 
 /// A claimed job with everything its run needs.
 pub(super) struct Task {
@@ -95,18 +92,11 @@ impl Run {
     }
 
     async fn walk_down(task: Task) {
-        let job = &task.claim.job;
-        let prompt = match &job.prompt {
-            Some(prompt) => Ok(prompt.clone()),
-            None => task.page.prompt.render(&job.slug, &job.asset, &job.input, None),
+        let (prompt, trouble) = match prompt(&task) {
+            Ok(prompt) => (prompt, None),
+            Err(why) => (String::new(), Some(why)),
         };
-        let deaths = task.claim.deaths;
-        let trouble = match &prompt {
-            Ok(_) if deaths < MOST_DEATHS => None,
-            Ok(_) => Some(format!("its worker died {deaths} times; see the journal")),
-            Err(why) => Some(format!("the asset's prompt template cannot be rendered: {why}")),
-        };
-        let mut run = Self::begin(task, prompt.unwrap_or_default());
+        let mut run = Self::begin(task, prompt);
         if let Err(interrupt) = run.take_up().await {
             return run.interrupted(interrupt).await;
         }
@@ -301,6 +291,22 @@ impl Run {
             fingerprint: page.provider.fingerprint.clone(),
             trip_after: page.provider.trip_after,
         })
+    }
+}
+
+/// The prompt of a job, or why nobody is asked for it. A job that its workers died of is not even rendered.
+fn prompt(task: &Task) -> Result<String, String> {
+    let (job, deaths) = (&task.claim.job, task.claim.solo_deaths);
+    if deaths >= MOST_SOLO_DEATHS {
+        return Err(format!("its worker died {deaths} times while it ran alone; see the journal"));
+    }
+    match &job.prompt {
+        Some(prompt) => Ok(prompt.clone()),
+        None => task
+            .page
+            .prompt
+            .render(&job.slug, &job.asset, &job.input, None)
+            .map_err(|why| format!("the asset's prompt template cannot be rendered: {why}")),
     }
 }
 

@@ -8,10 +8,9 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::job::JobId;
 use crate::domain::name::AssetName;
 use crate::domain::time::{Clock, Timestamp};
-use crate::store::{Claim, LeaseToken, Store};
+use crate::store::{Claim, Held, Store};
 
 use super::board::Board;
 use super::book::Book;
@@ -37,15 +36,26 @@ pub(super) struct Shared {
     pub(super) dirty: AtomicBool,
     pub(super) progress: watch::Sender<Progress>,
     book: watch::Sender<Arc<Book>>,
-    /// The jobs this worker holds.
-    held: Mutex<HashMap<JobId, HeldJob>>,
+    /// What this worker holds. A job may be in it twice, under two tokens: one that was cancelled and sent round
+    /// again while its first call still runs.
+    held: Mutex<HashMap<Held, HeldJob>>,
 }
 
 struct HeldJob {
     asset: AssetName,
-    instant: bool,
-    token: LeaseToken,
+    manner: Manner,
     cancelled: CancellationToken,
+}
+
+/// How a job runs beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// As one of the queue's concurrency.
+    Counted,
+    /// Its call waits for nothing, so it does not count.
+    Instant,
+    /// Nothing runs beside it: workers have died with it in hand.
+    Alone,
 }
 
 impl Shared {
@@ -87,18 +97,18 @@ impl Shared {
     }
 
     pub(super) fn replace_book(&self, book: Book) {
+        let book = book.counting_with(&self.book());
         self.book.send_replace(Arc::new(book));
         self.wake.notify_one();
     }
 
     /// Takes note of a claimed job; the token is cancelled when the lease is gone.
-    /// An `instant` one does not count against the queue's concurrency.
-    pub(super) fn hold(self: &Arc<Self>, claim: &Claim, instant: bool) -> Hold {
+    pub(super) fn hold(self: &Arc<Self>, claim: &Claim, manner: Manner) -> Hold {
         let cancelled = CancellationToken::new();
-        let (job, asset, token) = (claim.job.id, claim.job.asset.clone(), claim.token.clone());
-        let held = HeldJob { asset, instant, token, cancelled: cancelled.clone() };
-        self.with_held(|jobs| jobs.insert(job, held));
-        Hold { shared: Arc::clone(self), job, cancelled }
+        let (lease, asset) = ((claim.token.clone(), claim.job.id), claim.job.asset.clone());
+        let held = HeldJob { asset, manner, cancelled: cancelled.clone() };
+        self.with_held(|jobs| jobs.insert(lease.clone(), held));
+        Hold { shared: Arc::clone(self), lease, cancelled }
     }
 
     /// Whether no job is in flight.
@@ -108,31 +118,35 @@ impl Shared {
 
     /// How many jobs are in flight that count against the queue's concurrency.
     pub(super) fn in_flight(&self) -> u32 {
-        let count = self.with_held(|jobs| jobs.values().filter(|held| !held.instant).count());
-        u32::try_from(count).unwrap_or(u32::MAX)
+        self.count_held(|held| held.manner != Manner::Instant)
+    }
+
+    /// Whether a job is in flight that nothing may run beside.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.count_held(|held| held.manner == Manner::Alone) > 0
     }
 
     /// How many jobs of an asset are in flight.
     pub(super) fn in_flight_of(&self, asset: &AssetName) -> u32 {
-        let count = self.with_held(|jobs| jobs.values().filter(|held| held.asset == *asset).count());
-        u32::try_from(count).unwrap_or(u32::MAX)
+        self.count_held(|held| held.asset == *asset)
     }
 
     /// Every lease held.
-    pub(super) fn leases(&self) -> Vec<(LeaseToken, JobId)> {
-        self.with_held(|jobs| jobs.iter().map(|(job, held)| (held.token.clone(), *job)).collect())
+    pub(super) fn leases(&self) -> Vec<Held> {
+        self.with_held(|jobs| jobs.keys().cloned().collect())
     }
 
-    /// Stops the calls of a job whose lease is gone.
-    pub(super) fn lose(&self, job: JobId) {
-        self.with_held(|jobs| {
-            if let Some(held) = jobs.get(&job) {
-                held.cancelled.cancel();
-            }
-        });
+    /// Stops the calls made under a lease that is gone; `false` where they have ended by themselves.
+    pub(super) fn lose(&self, lease: &Held) -> bool {
+        self.with_held(|jobs| jobs.get(lease).map(|held| held.cancelled.cancel()).is_some())
     }
 
-    fn with_held<T>(&self, use_it: impl FnOnce(&mut HashMap<JobId, HeldJob>) -> T) -> T {
+    fn count_held(&self, counts: impl Fn(&HeldJob) -> bool) -> u32 {
+        let count = self.with_held(|jobs| jobs.values().filter(|held| counts(held)).count());
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn with_held<T>(&self, use_it: impl FnOnce(&mut HashMap<Held, HeldJob>) -> T) -> T {
         use_it(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -140,13 +154,13 @@ impl Shared {
 /// A job in this worker's hands, until it is dropped.
 pub(super) struct Hold {
     shared: Arc<Shared>,
-    job: JobId,
+    lease: Held,
     pub(super) cancelled: CancellationToken,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.shared.with_held(|jobs| jobs.remove(&self.job));
+        self.shared.with_held(|jobs| jobs.remove(&self.lease));
         self.shared.wake.notify_one();
     }
 }

@@ -17,7 +17,8 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
     loop {
         match shared.store.version().await {
             Ok(version) => {
-                if last.replace(version).is_some_and(|last| last != version) {
+                // The first look counts: somebody may have written since the first pass.
+                if last.replace(version) != Some(version) {
                     shared.dirty.store(true, Ordering::Relaxed);
                     shared.wake.notify_one();
                     shared.told.notify_one();

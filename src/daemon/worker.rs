@@ -1,11 +1,15 @@
 //! Who this worker is, and whether another one is certainly dead.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
+
+const LOCK_PREFIX: &str = ".backstop-worker-";
+const LOCK_SUFFIX: &str = ".lock";
 
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -33,7 +37,7 @@ impl Worker {
     /// # Errors
     /// When the folder cannot be written or the file cannot be locked.
     pub fn enlist(folder: &Path) -> io::Result<Self> {
-        let name = format!(".backstop-worker-{}.lock", uuid::Uuid::new_v4().simple());
+        let name = format!("{LOCK_PREFIX}{}{LOCK_SUFFIX}", uuid::Uuid::new_v4().simple());
         let path = fs::canonicalize(folder)?.join(name);
         let lock = OpenOptions::new().write(true).create_new(true).open(&path)?;
         lock.lock()?;
@@ -46,6 +50,12 @@ impl Worker {
             pid: std::process::id(),
         };
         Ok(Self { owner: serde_json::to_string(&owner)?, path, lock })
+    }
+
+    /// The folder of the lock files, as this worker was given it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
     }
 
     /// How leases name this worker.
@@ -63,28 +73,34 @@ impl Worker {
 }
 
 /// Whether the worker that a lease names is certainly dead: it ran since this boot, its very lock file is still
-/// there, and nobody holds the lock. The file is then taken away. Everything else means: wait.
+/// there in `folder`, and nobody holds the lock. The file is then taken away. Everything else means: wait.
 #[must_use]
-pub fn is_certainly_dead(owner: &str) -> bool {
+pub fn is_certainly_dead(owner: &str, folder: &Path) -> bool {
     let Ok(owner) = serde_json::from_str::<Owner>(owner) else { return false };
     if owner.boot.is_empty() || owner.boot != boot_id() {
         return false;
     }
-    let looks_ours = owner.lock.file_name().and_then(|name| name.to_str()).is_some_and(|name| {
-        name.starts_with(".backstop-worker-") && Path::new(name).extension().is_some_and(|end| end == "lock")
-    });
-    // A row must not make us open, let alone remove, any other file.
-    if !looks_ours {
+    // Anybody can write a row. It must not make us open, let alone remove, any other file: of its path only a
+    // name counts, and that of a lock file.
+    let Some(name) = owner.lock.file_name().and_then(|name| name.to_str()) else { return false };
+    if !name.starts_with(LOCK_PREFIX) || !name.ends_with(LOCK_SUFFIX) {
         return false;
     }
-    let Ok(file) = OpenOptions::new().write(true).open(&owner.lock) else { return false };
-    let same = file.metadata().is_ok_and(|found| found.dev() == owner.dev && found.ino() == owner.ino);
-    if !same {
+    let Ok(folder) = fs::canonicalize(folder) else { return false };
+    let path = folder.join(name);
+    // Who may write the database may write this folder: a link is not followed, and a pipe is not waited for.
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let Ok(file) = options.write(true).custom_flags(flags.bits().cast_signed()).open(&path) else {
+        return false;
+    };
+    let same = |found: Metadata| found.is_file() && found.dev() == owner.dev && found.ino() == owner.ino;
+    if !file.metadata().is_ok_and(same) {
         return false;
     }
     match file.try_lock() {
         Ok(()) => {
-            if let Err(error) = fs::remove_file(&owner.lock) {
+            if let Err(error) = fs::remove_file(&path) {
                 tracing::debug!(%error, "a dead worker's lock file stays behind");
             }
             true
@@ -107,15 +123,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let worker = Worker::enlist(folder.path()).expect("enlists");
         let owner = worker.owner().to_owned();
-        assert!(!is_certainly_dead(&owner), "it lives");
+        assert!(!is_certainly_dead(&owner, folder.path()), "it lives");
         drop(worker);
         let elsewhere = owner.replace("\"boot\":\"", "\"boot\":\"x");
-        assert!(!is_certainly_dead(&elsewhere), "another boot");
+        assert!(!is_certainly_dead(&elsewhere, folder.path()), "another boot");
         let other_file = owner.replace("\"ino\":", "\"ino\":1");
-        assert!(!is_certainly_dead(&other_file), "another file");
-        assert!(is_certainly_dead(&owner));
-        assert!(!is_certainly_dead(&owner), "a missing file means wait");
-        assert!(!is_certainly_dead("not json"));
+        assert!(!is_certainly_dead(&other_file, folder.path()), "another file");
+        assert!(is_certainly_dead(&owner, folder.path()));
+        assert!(!is_certainly_dead(&owner, folder.path()), "a missing file means wait");
+        assert!(!is_certainly_dead("not json", folder.path()));
     }
 
     #[test]
@@ -125,7 +141,32 @@ mod tests {
         fs::write(&path, "keep").expect("written");
         let found = fs::metadata(&path).expect("there");
         let owner = Owner { boot: boot_id(), lock: path.clone(), dev: found.dev(), ino: found.ino(), pid: 1 };
-        assert!(!is_certainly_dead(&serde_json::to_string(&owner).expect("json")));
+        assert!(!is_certainly_dead(&serde_json::to_string(&owner).expect("json"), folder.path()));
         assert!(path.exists());
+    }
+
+    fn named(lock: &Path) -> String {
+        let found = fs::symlink_metadata(lock).expect("there");
+        let owner =
+            Owner { boot: boot_id(), lock: lock.to_owned(), dev: found.dev(), ino: found.ino(), pid: 1 };
+        serde_json::to_string(&owner).expect("json")
+    }
+
+    #[test]
+    fn neither_a_pipe_nor_a_link_nor_another_folder_is_opened() {
+        let (folder, other) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let pipe = folder.path().join(".backstop-worker-a.lock");
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+        assert!(!is_certainly_dead(&named(&pipe), folder.path()), "nobody reads it, and this returns");
+
+        let precious = other.path().join(".backstop-worker-b.lock");
+        fs::write(&precious, "keep").expect("written");
+        assert!(!is_certainly_dead(&named(&precious), folder.path()), "another folder's");
+        let link = folder.path().join(".backstop-worker-b.lock");
+        std::os::unix::fs::symlink(&precious, &link).expect("linked");
+        assert!(!is_certainly_dead(&named(&precious), folder.path()), "by a link");
+        assert!(precious.exists() && link.exists());
     }
 }

@@ -17,6 +17,9 @@ const QUOTA_UNKNOWN: Duration = Duration::from_secs(3_600);
 /// A rate limit whose end the vendor does not name.
 const COOL_UNKNOWN: Duration = Duration::from_secs(30);
 
+/// No probe is leased for longer: more than any call may take.
+const LONGEST_PROBE: Duration = Duration::from_secs(7 * 86_400);
+
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BreakerState {
@@ -174,7 +177,9 @@ impl ProviderHealth {
         if self.state == BreakerState::Closed {
             return Gate::Pass;
         }
-        match ahead(self.probe.map(|probe| probe.until)) {
+        // A probe for longer than any call was given under a wrong clock or by hand; nobody would ever return it.
+        let farthest = after(now, LONGEST_PROBE);
+        match ahead(self.probe.map(|probe| probe.until)).filter(|until| *until <= farthest) {
             Some(until) => Gate::Shut(SkipReason::ProbeUnderway { until }),
             None => Gate::Probe,
         }
@@ -355,6 +360,20 @@ mod tests {
         let underway = Gate::Shut(SkipReason::ProbeUnderway { until: minutes(2) });
         assert_eq!(health.gate(minutes(1), FINGERPRINT), underway);
         assert_eq!(health.gate(minutes(2), FINGERPRINT), Gate::Probe, "the probe's lease has ended");
+    }
+
+    #[test]
+    fn a_probe_beyond_reason_is_none() {
+        let mut health = ProviderHealth::unknown(ProviderName::parse("lummi").expect("valid"));
+        let now = Timestamp::UNIX_EPOCH;
+        health.state = BreakerState::HalfOpen;
+        let mut check = |until, expected| {
+            health.probe = Some(Probe { job: JobId(1), until });
+            assert_eq!(health.gate(now, "f"), expected);
+        };
+        let near = after(now, LONGEST_PROBE);
+        check(near, Gate::Shut(SkipReason::ProbeUnderway { until: near }));
+        check(after(near, Duration::from_secs(1)), Gate::Probe);
     }
 
     #[test]

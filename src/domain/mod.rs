@@ -1,6 +1,7 @@
 //! The rules, pure: no I/O, no clock, no async, no SQL, no HTTP.
 
 pub mod accept;
+pub mod address;
 pub mod ask;
 pub mod asset;
 pub mod backoff;

@@ -64,6 +64,8 @@ pub enum SkipReason {
     RefusedBefore,
     /// Its budget or the asset's is used up.
     OverBudget,
+    /// All its calls are taken by other jobs, for longer than this run can wait.
+    Busy,
     /// The run's deadline leaves no time for a call.
     NotEnoughTime,
     /// The run had moved past it before it was taken up, and why is not written down.
@@ -78,6 +80,7 @@ impl SkipReason {
     pub fn heals_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::BreakerOpen { until } | Self::CoolingDown { until } => Some(*until),
+            Self::Busy => Some(after(now, BUSY_WAIT)),
             // The probe usually ends long before its lease does.
             Self::ProbeUnderway { until } => Some((*until).min(after(now, PROBE_WAIT))),
             Self::Unknown
@@ -95,6 +98,9 @@ impl SkipReason {
         }
     }
 }
+
+/// How soon a job that found every call taken looks again.
+const BUSY_WAIT: Duration = Duration::from_secs(30);
 
 /// How soon a job that met somebody else's probe looks again.
 const PROBE_WAIT: Duration = Duration::from_secs(60);
@@ -117,6 +123,7 @@ impl fmt::Display for SkipReason {
             Self::ProbeUnderway { .. } => f.write_str("breaker half-open, another job is the probe"),
             Self::RefusedBefore => f.write_str("it refused this prompt before"),
             Self::OverBudget => f.write_str("over budget"),
+            Self::Busy => f.write_str("all its calls are taken"),
             Self::NotEnoughTime => f.write_str("not enough time left"),
             Self::PassedBefore => f.write_str("passed before this run was interrupted"),
             Self::PersonDecides => {

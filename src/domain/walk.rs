@@ -59,6 +59,8 @@ pub struct Call {
     pub repeat: u32,
     /// Time for the call.
     pub time: Duration,
+    /// When the link must be left, whatever was waited for before the call: what is later belongs to the next ones.
+    pub leave_by: Timestamp,
     /// By which rules.
     pub rules: CallRules,
 }
@@ -188,7 +190,7 @@ impl Walk {
                 self.skip(SkipReason::NotEnoughTime, now);
                 continue;
             }
-            return Step::Call(Call { position, provider, repeat, time, rules });
+            return Step::Call(Call { position, provider, repeat, time, leave_by, rules });
         }
         Step::End(self.exhausted(now, jitter))
     }
@@ -395,6 +397,15 @@ impl Walk {
                 OnExhausted::Fail => End::Fail,
             },
         }
+    }
+}
+
+impl Call {
+    /// The same call after a wait for its turn; `None` when what is left is worth nothing.
+    #[must_use]
+    pub fn starting_at(&self, now: Timestamp) -> Option<Self> {
+        let time = self.time.min(between(now, self.leave_by));
+        worth_a_call(time, self.rules.timeout).then(|| Self { time, ..self.clone() })
     }
 }
 

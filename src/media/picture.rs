@@ -119,6 +119,10 @@ fn decode(bytes: &[u8], format: Format) -> Result<(u32, u32), Failure> {
     if width == 0 || height == 0 {
         return Err(Failure::unusable("the image has no pixels"));
     }
+    // The reader's own limit does not hold for the picture itself, which may have eight bytes per pixel.
+    if decoder.total_bytes() > MAX_ALLOC {
+        return Err(too_large());
+    }
     if !is_whole(bytes, format) {
         return Err(Failure::unusable("the image is cut off"));
     }
@@ -129,9 +133,7 @@ fn decode(bytes: &[u8], format: Format) -> Result<(u32, u32), Failure> {
 
 fn undecodable(error: &ImageError) -> Failure {
     Failure::unusable(match error {
-        ImageError::Limits(_) => {
-            format!("the image is larger than {MAX_SIDE} x {MAX_SIDE} pixels or 256 MiB decoded")
-        }
+        ImageError::Limits(_) => return too_large(),
         ImageError::IoError(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
             "the image is cut off".to_owned()
         }
@@ -144,6 +146,10 @@ fn undecodable(error: &ImageError) -> Failure {
             format!("the image cannot be decoded: {}", why.lines().next().unwrap_or_default())
         }
     })
+}
+
+fn too_large() -> Failure {
+    Failure::unusable(format!("the image is larger than {MAX_SIDE} x {MAX_SIDE} pixels or 256 MiB decoded"))
 }
 
 /// Holds a picture, or a moving one, to the wanted size and ratio.

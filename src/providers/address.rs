@@ -2,11 +2,12 @@
 //! only public ones.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::domain::address;
 use crate::domain::provider::Provider;
 
 /// How far the addresses that a provider's replies name may reach.
@@ -29,7 +30,7 @@ pub(super) fn base(text: &str, has_key: bool) -> Result<(Url, Reach), String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("base_url holds a user name or password; give keys as api_key".to_owned());
     }
-    let reach = if is_local(&url) { Reach::Local } else { Reach::Public };
+    let reach = if url.host_str().is_some_and(address::is_local) { Reach::Local } else { Reach::Public };
     if scheme == "http" && reach == Reach::Public && has_key {
         let host = url.host_str().unwrap_or_default();
         return Err(format!(
@@ -132,85 +133,9 @@ impl Resolve for Resolver {
 
 fn within(ip: IpAddr, reach: Reach) -> bool {
     match reach {
-        Reach::Public => is_public(ip),
-        Reach::Local => is_public(ip) || is_on_site(ip),
+        Reach::Public => address::is_public(ip),
+        Reach::Local => address::is_public(ip) || address::is_on_site(ip),
     }
-}
-
-/// A configured host whose very spelling says that it is this machine or its network: a private number, or a
-/// name that public DNS does not know. An operator may have put a server on a link-local number, too.
-fn is_local(url: &Url) -> bool {
-    const LOCAL_ENDINGS: [&str; 6] = [".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc"];
-    match url.host() {
-        Some(Host::Ipv4(ip)) => is_on_site(IpAddr::V4(ip)) || ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => is_on_site(IpAddr::V6(ip)) || ip.is_unicast_link_local(),
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            !name.contains('.') || LOCAL_ENDINGS.iter().any(|ending| name.ends_with(ending))
-        }
-        None => false,
-    }
-}
-
-/// This machine, or a network of the operator's own, overlays such as Tailscale's 100.64.0.0/10 included. Not
-/// link-local: hardly anybody serves files there, and clouds serve credentials; one does so in the overlays'
-/// range.
-fn is_on_site(ip: IpAddr) -> bool {
-    match plain(ip) {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            let overlay = a == 100 && (64..128).contains(&b) && ip != Ipv4Addr::new(100, 100, 100, 200);
-            ip.is_loopback() || ip.is_private() || overlay
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
-    }
-}
-
-fn is_public(ip: IpAddr) -> bool {
-    match plain(ip) {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-/// An IPv4 address dressed as an IPv6 one is the IPv4 one.
-fn plain(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    // Azure's host agent answers on a public number, to the machines it hosts.
-    let azure_agent = ip == Ipv4Addr::new(168, 63, 129, 16);
-    let special = matches!(
-        (a, b, c),
-        (0 | 10 | 127 | 224..=255, _, _)
-            | (100, 64..=127, _)
-            | (169, 254, _)
-            | (172, 16..=31, _)
-            | (192, 0, 0 | 2)
-            | (192, 88, 99)
-            | (192, 168, _)
-            | (198, 18 | 19, _)
-            | (198, 51, 100)
-            | (203, 0, 113)
-    );
-    !special && !azure_agent
-}
-
-/// Only global unicast, without what tunnels into IPv4 (6to4, Teredo) and without documentation's ranges:
-/// a list of what is allowed cannot forget a range.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [first, second, ..] = ip.segments();
-    let global = (0x2000..0x4000).contains(&first);
-    let special = first == 0x2002
-        || (first == 0x2001 && second < 0x0200)
-        || (first == 0x2001 && second == 0x0db8)
-        || (first == 0x3fff && second < 0x1000);
-    global && !special
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::domain::time::spoken;
 use super::address::{self, OutOfReach, Reach, Resolver};
 use super::operation;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
-use super::scrub::scrub;
+use super::scrub;
 
 /// A host that does not answer the knock by then is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -127,10 +127,23 @@ impl Driver {
         let deadline = Instant::now() + time_left;
         let key = vendor.key.as_ref().map(|key| key.expose_secret());
         let result = self.exchange(vendor, &call, deadline).await;
-        result.map_err(|mut failure| {
-            failure.message = scrub(&failure.message, key, &call.ask.prompt);
-            failure
-        })
+        let word = |text: String| scrub::word(&text, key);
+        match result {
+            Ok(Answer::Output(output)) => Ok(Answer::Output(Output {
+                request_id: output.request_id.and_then(word),
+                model: output.model.and_then(word),
+                ..output
+            })),
+            Ok(answer @ Answer::Accepted { .. }) => Ok(answer),
+            Err(mut failure) => {
+                failure.message = scrub::scrub(&failure.message, key, &call.ask.prompt);
+                failure.request_id = failure.request_id.and_then(word);
+                if let FailureClass::Refused { category } = &mut failure.class {
+                    *category = category.take().and_then(word);
+                }
+                Err(failure)
+            }
+        }
     }
 
     async fn exchange(&self, vendor: &Vendor, call: &Call<'_>, deadline: Instant) -> Result<Answer, Failure> {

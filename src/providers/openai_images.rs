@@ -19,6 +19,9 @@ use super::picture_size::{Family, size_for};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
 use super::vendor_error::VendorError;
 
+/// Most characters of a revised prompt that are kept.
+const MOST_REVISED: usize = 8_000;
+
 /// The protocol `openai-images`.
 pub(super) struct OpenAiImages;
 
@@ -99,6 +102,8 @@ impl Images {
         let Some(image) = found else { return Err(Failure::unusable("the answer holds no picture")) };
         let mut metadata = Map::new();
         if let Some(revised) = image.revised_prompt.filter(|revised| !revised.is_empty()) {
+            // It is kept with the job; a whole reply of it would fill the database.
+            let revised: String = revised.chars().take(MOST_REVISED).collect();
             metadata.insert("revised_prompt".to_owned(), revised.into());
         }
         let output = |bytes| Output {

@@ -10,7 +10,7 @@ const PROMPT_RUN: usize = 24;
 
 /// One line of at most [`MOST_CHARS`] characters, that quotes neither the key nor the prompt.
 pub(super) fn scrub(message: &str, key: Option<&str>, prompt: &str) -> String {
-    let line: String = message.split(|c: char| c.is_whitespace() || c.is_control()).fold(
+    let line: String = message.split(|c: char| c.is_whitespace() || c.is_control() || moves_text(c)).fold(
         String::with_capacity(message.len().min(MOST_CHARS)),
         |mut line, word| {
             if !word.is_empty() {
@@ -38,6 +38,20 @@ pub(super) fn scrub(message: &str, key: Option<&str>, prompt: &str) -> String {
         ours
     };
     clipped(format!("{ours}; the vendor's words quote {quoted} and are left out"))
+}
+
+/// A vendor's name for something, kept beside an attempt: a request's id, a model, a category. `None` where it quotes
+/// the key; some relays echo what they were sent.
+pub(super) fn word(text: &str, key: Option<&str>) -> Option<String> {
+    const MOST_CHARS: usize = 128;
+    let plain = |c: &char| !c.is_control() && !moves_text(*c);
+    let word: String = text.trim().chars().filter(plain).take(MOST_CHARS).collect();
+    (!word.is_empty() && !key.is_some_and(|key| quotes(&word, key, KEY_RUN))).then_some(word)
+}
+
+/// Whether a character shows nothing and turns around or hides what stands beside it.
+fn moves_text(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn clipped(line: String) -> String {
@@ -73,8 +87,16 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line() {
-        check("answered 400: too\n\tmany \u{1b}[31mcolours", "answered 400: too many [31mcolours");
+        check("answered 400: too\n\tmany\u{202e}\u{1b}[31mcolours", "answered 400: too many [31mcolours");
         assert_eq!(scrub(&"ä".repeat(400), None, "").chars().count(), MOST_CHARS + 1);
+    }
+
+    #[test]
+    fn a_vendors_word_is_short_plain_and_not_the_key() {
+        assert_eq!(word(" req\u{1b}_1\u{202e} ", Some(KEY)).as_deref(), Some("req_1"));
+        assert_eq!(word(&format!("Bearer {KEY}"), Some(KEY)), None);
+        assert_eq!(word("\n", None), None);
+        assert_eq!(word(&"x".repeat(500), None).map(|word| word.len()), Some(128));
     }
 
     #[test]

@@ -28,7 +28,25 @@ pub struct ClaimRequest {
     pub free: BTreeMap<ProviderName, u32>,
     /// Most jobs in all.
     pub limit: u32,
+    /// What the worker holds already: it does not take that over from itself, however late its renewal comes. A
+    /// job that runs alone is claimed only where this is empty.
+    pub held: Vec<JobId>,
 }
+
+/// What a claim brings.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Claimed {
+    /// The jobs.
+    pub claims: Vec<Claim>,
+    /// Whether the next job in the order has to run alone, and waits until nothing else is held.
+    pub one_waits_to_be_alone: bool,
+}
+
+/// A job that this many workers have died holding is run alone from then on.
+pub const ALONE_FROM: u32 = 2;
+
+/// A job that this many workers have died of while it ran alone is a person's.
+pub const MOST_SOLO_DEATHS: u32 = 3;
 
 /// How much of one asset is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +74,16 @@ pub struct Claim {
     pub refusals: Vec<Refusal>,
     /// How many workers have died holding it.
     pub deaths: u32,
+    /// How many of them while it ran alone.
+    pub solo_deaths: u32,
+}
+
+impl Claim {
+    /// Whether nothing may run beside it.
+    #[must_use]
+    pub fn runs_alone(&self) -> bool {
+        self.deaths >= ALONE_FROM
+    }
 }
 
 /// A provider's refusal of a prompt.

@@ -26,6 +26,8 @@ pub enum Entry {
     Accept {
         /// The attempt.
         attempt: AttemptId,
+        /// Its job: the number of a deleted job's attempt may be another's by now, that of a job never is.
+        job: JobId,
         /// The vendor's name for the operation.
         operation: String,
     },
@@ -34,6 +36,8 @@ pub enum Entry {
     Abandon {
         /// The attempt.
         attempt: AttemptId,
+        /// Its job.
+        job: JobId,
     },
     /// An attempt has its verdict while its run goes on.
     Settle(Box<AttemptResult>),

@@ -16,7 +16,9 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
-pub use claim::{Claim, ClaimRequest, Held, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
+pub use claim::{
+    Claim, ClaimRequest, Claimed, Held, LeaseToken, MOST_SOLO_DEATHS, OpenRun, PastAttempt, Refusal, Wanted,
+};
 pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
@@ -36,8 +38,9 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<(), StoreError>;
 
-    /// Claims due jobs, and takes over those whose lease has ended: highest priority first, then oldest.
-    async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError>;
+    /// Claims due jobs, and takes over those whose lease has ended: highest priority first, then oldest. Nothing
+    /// overtakes a job that has to run alone.
+    async fn claim_due(&self, request: &ClaimRequest) -> Result<Claimed, StoreError>;
 
     /// Renews the leases that are `held` until `until` and says which of them still are. What is missing from
     /// the answer was cancelled or lost. A job of the same claim that is not named runs into its lease's end.
@@ -56,17 +59,22 @@ pub trait Store: Send + Sync {
     /// When the transaction failed: then nothing of it was written.
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError>;
 
-    /// Gives the half-open provider's probe to a job, if it is to be had.
+    /// Gives the half-open provider's probe to a job, if it is to be had, and says how the provider is then: the
+    /// job has it where the probe names it.
     async fn take_probe(
         &self,
         provider: &ProviderName,
         probe: Probe,
         fingerprint: &str,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<ProviderHealth, StoreError>;
 
-    /// When the next pending job of these assets is due; `None` when there is none.
-    async fn next_due_at(&self, assets: &[AssetName]) -> Result<Option<Timestamp>, StoreError>;
+    /// When the next pending job of these assets is due that was not due at `past` yet; `None` when there is none.
+    async fn next_due_at(
+        &self,
+        assets: &[AssetName],
+        past: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     /// A number that changes whenever another connection or process has committed.
     async fn version(&self) -> Result<i64, StoreError>;
@@ -74,17 +82,17 @@ pub trait Store: Send + Sync {
     /// Enqueues a recurring tick's job once, however many daemons say so; `false` when it was there already.
     async fn tick(&self, tick: &NewTick) -> Result<bool, StoreError>;
 
-    /// The latest tick of a schedule, where it has had one.
-    async fn last_tick(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError>;
+    /// The latest tick of a schedule until now, where it has had one.
+    async fn last_tick(&self, schedule: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Notices that nobody has been told of yet, oldest first.
-    async fn unsent_notices(&self, limit: u32) -> Result<Vec<Notice>, StoreError>;
+    /// Notices after the one with this id that nobody has been told of yet, oldest first.
+    async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError>;
 
     /// Marks a notice as told.
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError>;
 
     /// Deletes settled jobs (never `manual` ones) that ended before `before`, with their runs and attempts, at
-    /// most `limit` of them.
+    /// most `limit` of them; and what else is that old and of no use any more: ticks, notices.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// What a database wants done now and then: statistics, and the write-ahead log kept in bounds.

@@ -232,6 +232,13 @@ fn a_plan_says_who_is_called_and_who_is_not() {
     assert_snapshot!("plan_with_an_override", desk.says(&["plan", "social-text", "--override", "quill"]));
     assert_snapshot!("plan_without_an_override", desk.says(&["plan", "social-text"]));
     assert!(desk.says(&["plan", "hero-image", "--override", "manual"]).contains("Nobody is called"));
+    let shut = |until: &str| {
+        desk.sql("INSERT OR IGNORE INTO provider_health (provider, state) VALUES ('template', 'open')");
+        desk.sql(&format!("UPDATE provider_health SET open_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '{until}') WHERE provider = 'template'"));
+        desk.says(&["plan", "social-text"])
+    };
+    assert!(shut("+5 minutes").ends_with("Nobody can be called now; the job comes back at [time].\n"));
+    assert!(shut("+2 hours").ends_with("Nobody can be called; a person is asked.\n"));
     let desk = Desk::empty();
     let plan = desk.json(&["plan", "video-clip"]);
     assert_eq!(plan["links"], serde_json::json!([]));
@@ -274,10 +281,65 @@ fn a_configuration_is_checked_whole() {
     assert!(old.ends_with(warning), "{old}");
     let bad = desk.run(&["--config", "bad.toml", "--json", "check"]);
     let mistakes: Value = serde_json::from_str(&bad.out).expect("JSON");
-    assert_eq!((bad.code, mistakes["mistakes"].as_array().map(Vec::len)), (Some(1), Some(2)));
+    assert_eq!((bad.code, mistakes["mistakes"].as_array().map(Vec::len)), (Some(2), Some(2)));
     let prompt = "--set=assets.hero-image.prompt={{ input.";
-    assert!(desk.fails(&[prompt, "check"]).starts_with("1: "));
+    assert!(desk.fails(&[prompt, "check"]).starts_with("2: "));
     assert!(!desk.path("assets").exists() && !desk.path("queue.db").exists(), "check makes nothing");
+}
+
+#[test]
+fn a_wrong_configuration_ends_every_verb_with_code_2() {
+    let desk = Desk::new();
+    // The unit of systemd starts the daemon again after every other code.
+    let verbs: [&[&str]; 15] = [
+        &["serve"],
+        &["drain"],
+        &["enqueue", "hero-image", "x"],
+        &["jobs"],
+        &["show", "1"],
+        &["plan", "hero-image"],
+        &["health"],
+        &["manual"],
+        &["resolve", "2", "--text", "x"],
+        &["retry", "1"],
+        &["cancel", "1"],
+        &["providers"],
+        &["providers", "reset", "quill"],
+        &["check"],
+        &["migrate"],
+    ];
+    for verb in verbs {
+        let said = desk.fails(&[&["--set", "queue.concurrency=none"], verb].concat());
+        assert!(said.starts_with("2: ") && said.contains("queue.concurrency"), "{verb:?}: {said}");
+        let said = desk.fails(&[&["--config", "nowhere.toml"], verb].concat());
+        assert!(said.starts_with("2: ") && said.contains("nowhere.toml"), "{verb:?}: {said}");
+    }
+    // What only shows when it is compiled.
+    for verb in ["serve", "drain", "check"] {
+        let said = desk.fails(&["--set=assets.hero-image.prompt={{ input.", verb]);
+        assert!(said.starts_with("2: ") && said.contains("assets.hero-image"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn a_grace_longer_than_systemds_patience_is_warned_of() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/backstop.service");
+    let unit = std::fs::read_to_string(unit).expect("is there");
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).expect("is set");
+    let stop: u64 = stop.parse().expect("plain seconds");
+    let desk = Desk::empty();
+    let warned = |grace: u64| {
+        let said = desk.says(&["--set", &format!("queue.grace={grace}s"), "check"]);
+        let json = desk.json(&["--set", &format!("queue.grace={grace}s"), "check"]);
+        assert_eq!(
+            said.contains("raise TimeoutStopSec="),
+            json["warnings"][0]["sentence"].is_string(),
+            "{said}"
+        );
+        json["warnings"][0]["sentence"].is_string()
+    };
+    assert!(warned(stop));
+    assert!(!warned(stop - 1));
 }
 
 #[test]
@@ -307,6 +369,55 @@ fn a_job_is_enqueued_with_everything_it_may_bring() {
     assert_eq!(found, expected);
     let again = desk.fails(&["enqueue", "socialText", "bees", "--dedupe-key", "k"]);
     assert!(again.starts_with("2: backstop: job 2 of social-text has dedupe key \"k\" already"), "{again}");
+}
+
+#[test]
+fn an_interrupted_run_and_a_closed_window_are_said() {
+    let desk = Desk::new();
+    desk.sql("UPDATE jobs SET status = 'pending', lease_token = NULL, lease_until = NULL WHERE id = 5");
+    let said = desk.says(&["show", "5"]);
+    assert!(said.contains("interrupted; it goes on when its job is taken up again"), "{said}");
+    let window = "assets.social-text.window.cron=* 3 * * *";
+    let window = ["--set", window, "--set", "assets.social-text.window.zone=Europe/Zurich"];
+    let told = "only in minutes of * 3 * * * (Europe/Zurich)";
+    let said = desk.says(&[&window[..], &["show", "5"]].concat());
+    assert!(said.contains(told), "{said}");
+    let said = desk.says(&[&window[..], &["plan", "social-text"]].concat());
+    assert!(said.contains(told), "{said}");
+    desk.sql("UPDATE jobs SET status = 'done', text = 'Written by hand, and long enough' WHERE id = 2");
+    assert!(desk.says(&["show", "2"]).contains("by          a person"));
+}
+
+#[test]
+fn a_daemon_that_can_call_nobody_says_so() {
+    let desk = Desk::empty();
+    std::fs::write(desk.path("backstop.toml"), "[assets.hero-image]\nchain = [\"title-card\"]\n")
+        .expect("writes");
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_backstop"))
+        .arg("serve")
+        .current_dir(desk.folder.path())
+        .env_clear()
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the daemon starts");
+    let log = std::io::BufReader::new(daemon.stderr.take().expect("its log"));
+    let mut warned: Vec<Value> = Vec::new();
+    for line in std::io::BufRead::lines(log) {
+        let line: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        // It says so whatever comes next; told to stop, its log has an end.
+        if line["message"] == "backstop is ready" {
+            let stop = Command::new("kill").arg(daemon.id().to_string()).status();
+            assert!(stop.expect("kill runs").success());
+        }
+        if line["level"] == "WARN" {
+            warned.push(line);
+        }
+    }
+    assert!(daemon.wait().expect("it ends").success());
+    let assets: Vec<&Value> = warned.iter().map(|line| &line["asset"]).collect();
+    assert_eq!(assets, ["social-text", "video-clip"]);
+    let said = warned[0]["message"].as_str().expect("a message");
+    assert!(said.starts_with("no provider of its chain can be called"), "{said}");
 }
 
 #[test]
@@ -400,7 +511,7 @@ fn jobs_are_sent_round_again_and_cancelled() {
 #[test]
 fn wrong_words_are_answered_with_a_sentence() {
     let desk = Desk::new();
-    let wrong: [&[&str]; 30] = [
+    let wrong: [&[&str]; 34] = [
         &["enqueue", "hero-imge", "x"],
         &["enqueue", "hero-image", ""],
         &["enqueue", "hero-image", "../etc"],
@@ -431,6 +542,10 @@ fn wrong_words_are_answered_with_a_sentence() {
         &["providers", "pause", "title-crad", "--for", "2h"],
         &["providers", "pause", "title-card", "--for", "soon"],
         &["providers", "pause", "title-card", "--until", "2020-01-01"],
+        &["providers", "pause", "title-card"],
+        &["--set", "queue.database=sqlite:/proc/q.db", "jobs"],
+        &["--set", "queue.database=sqlite:/proc/q.db", "migrate"],
+        &["--set", "queue.database=sqlite:backstop.toml", "jobs"],
     ];
     let told: String =
         wrong.map(|args| format!("$ backstop {}\n{}", args.join(" "), desk.fails(args))).concat();
@@ -501,8 +616,10 @@ fn the_demo_works_offline_and_twice() {
     let first = desk.run(&["demo"]);
     assert_eq!(first.code, Some(0), "{}", first.err);
     let told = first.out.replace(env!("CARGO_BIN_EXE_backstop"), "[backstop]");
-    let told =
-        Regex::new(r"after \d+\.\d s").expect("valid").replace_all(&told, "after [length]").into_owned();
+    let told = Regex::new(r"after (\d+ ms|\d+\.\d s)")
+        .expect("valid")
+        .replace_all(&told, "after [length]")
+        .into_owned();
     // What the catalog learns to speak changes this reason and nothing else.
     let told = Regex::new(r"skipped: .*").expect("valid").replace_all(&told, "skipped: [reason]");
     assert_snapshot!("demo", told);

@@ -3,6 +3,7 @@
 mod fallback;
 mod fleet;
 mod hands;
+mod hostile;
 mod inside;
 mod library;
 mod life;

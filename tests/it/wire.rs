@@ -366,6 +366,24 @@ async fn a_vendor_that_quotes_the_key_or_the_prompt_is_not_quoted() {
 }
 
 #[tokio::test]
+async fn what_is_kept_beside_an_answer_is_short_plain_and_not_the_key() {
+    let mut reply = chat_reply();
+    reply["model"] = format!("m\u{1b}[31m-1 {}", "x".repeat(1 << 20)).into();
+    let headers = vec![("x-request-id", format!("for {KEY}"))];
+    let server =
+        Server::always(Reply::Http { status: 200, headers, body: reply.to_string().into_bytes() }).await;
+    let output = call(&provider("openai-chat", &server.url()), LONG).await.expect("an answer");
+    assert_eq!(output.request_id, None, "some relays echo what they were sent");
+    let model = output.model.expect("a model");
+    assert!(model.starts_with("m[31m-1 x") && model.len() == 128, "{model}");
+
+    let revised = json!({"data": [{"b64_json": "iVBORw0KGgo=", "revised_prompt": "y".repeat(1 << 20)}]});
+    let server = Server::always(Reply::json(200, &revised)).await;
+    let output = call(&provider("openai-images", &server.url()), LONG).await.expect("an answer");
+    assert_eq!(output.metadata["revised_prompt"].as_str().map(str::len), Some(8_000));
+}
+
+#[tokio::test]
 async fn a_hint_is_an_instant_by_the_given_clock() {
     let mut reply = Reply::json(429, &json!({"error": {"code": "rate_limit_exceeded", "message": "slower"}}));
     if let Reply::Http { headers, .. } = &mut reply {

@@ -178,7 +178,8 @@ fn a_call_knows_its_place_its_number_and_its_time() {
     let mut walk = walk(&[skip("a", open(60)), call("b")], job());
     let wanted = |repeat| {
         let time = Duration::from_secs(60);
-        Step::Call(Call { position: 1, provider: name("b"), repeat, time, rules: RULES })
+        let leave_by = job().deadline;
+        Step::Call(Call { position: 1, provider: name("b"), repeat, time, leave_by, rules: RULES })
     };
     assert_eq!(walk.next(now(), 0.0), wanted(0));
     assert_eq!(walk.next(now(), 0.0), wanted(0), "asked twice, it says the same");
@@ -191,6 +192,18 @@ fn a_call_knows_its_place_its_number_and_its_time() {
     assert_eq!(walk.next(at(12), 0.0), Step::End(end.clone()));
     walk.tell(failed(FailureClass::Auth), at(13), 0.0);
     assert_eq!(walk.next(at(13), 0.0), Step::End(end), "what was delivered stays delivered");
+}
+
+#[test]
+fn a_call_that_waited_for_its_turn_leaves_the_later_links_their_time() {
+    let rules = JobRules { deadline: at(100), ..job() };
+    let Step::Call(call) = walk(&[call("a"), call("b")], rules).next(now(), 0.0) else {
+        panic!("a call");
+    };
+    // Both want 60 s and there are 100: each has its half.
+    assert_eq!((call.time, call.leave_by), (Duration::from_secs(50), at(50)));
+    assert_eq!(call.starting_at(at(20)).map(|call| call.time), Some(Duration::from_secs(30)));
+    assert_eq!(call.starting_at(at(50)), None);
 }
 
 #[test]

@@ -1,22 +1,38 @@
 //! Claims and leases on SQLite.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Row, Sqlite, Transaction};
 
-use crate::domain::chain::Chain;
-use crate::domain::job::{Job, JobId, RunId};
+use super::decode;
+use super::runs;
+use super::spoiled::Spoiled;
+use crate::domain::job::{Job, JobId};
 use crate::domain::name::{AssetName, ProviderName};
-use crate::domain::plan::{Override, bend};
-use crate::domain::time::{Timestamp, from_text, to_text};
-use crate::store::claim::{Claim, ClaimRequest, Held, LeaseToken, OpenRun, PastAttempt, Refusal, Wanted};
+use crate::domain::time::{Timestamp, after, from_text, to_text};
+use crate::store::claim::{ALONE_FROM, ClaimRequest, Claimed, Held, LeaseToken, Wanted};
 use crate::store::error::StoreError;
+
+/// The input and the prompts of one claim, in bytes: each may have a megabyte, and they are all in memory at once.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// Most values in one job's input.
+const MOST_VALUES: usize = 50_000;
+
+/// No lease is longer than this.
+const FARTHEST_LEASE: Duration = Duration::from_secs(86_400);
+
+/// Whoever is named in more than this is nobody.
+const LONGEST_OWNER: i64 = 4_096;
 
 /// One index seek per level, highest first; SQLite stops at the limit before it opens the lower levels.
 const DUE: &str = "
-    SELECT id, priority, run_at FROM (
+    SELECT id, priority, run_at,
+        (SELECT octet_length(input) + coalesce(octet_length(prompt), 0) FROM jobs WHERE jobs.id = due.id),
+        (SELECT deaths FROM jobs WHERE jobs.id = due.id) FROM (
         SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 9 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 8 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 7 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
@@ -27,16 +43,20 @@ const DUE: &str = "
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 2 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 1 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
         UNION ALL SELECT * FROM (SELECT id, priority, run_at FROM jobs WHERE status = 'pending' AND asset = $1 AND priority = 0 AND run_at <= $2 ORDER BY run_at, id LIMIT $3)
-    ) LIMIT $3";
+    ) AS due LIMIT $3";
 
 /// One index seek for each asset and level.
 const NEXT_DUE: &str = "
     SELECT min((SELECT min(run_at) FROM jobs
-                WHERE status = 'pending' AND asset = asset.value AND priority = level.value))
+                WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at > $2))
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
 
+/// The worker of an orphan counts as dead. A lease that ends later than any daemon writes one is of a clock that was wrong, and would never end.
 const ORPHANED: &str = "
-    SELECT id, priority, run_at FROM jobs WHERE status = 'running' AND lease_until <= $2 AND asset = $1
+    SELECT id, priority, run_at, octet_length(input) + coalesce(octet_length(prompt), 0), min(deaths, 1000000) + 1
+    FROM jobs
+    WHERE status = 'running' AND (lease_until <= $2 OR lease_until > $4) AND asset = $1
+        AND id NOT IN (SELECT value FROM json_each($5))
     ORDER BY priority DESC, run_at, id LIMIT $3";
 
 const CLAIM: &str = "
@@ -44,58 +64,58 @@ const CLAIM: &str = "
     SET status = 'running', lease_token = $2, lease_until = $3, lease_owner = $4,
         started_at = coalesce(started_at, $5), updated_at = $5
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'pending' AND run_at <= $5
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
+/// The last holder ran the job alone where two had died before it ([`ALONE_FROM`]).
 const TAKE_OVER: &str = "
     UPDATE jobs
-    SET lease_token = $2, lease_until = $3, lease_owner = $4, deaths = deaths + 1, updated_at = $5
-    WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running' AND +lease_until <= $5
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths";
-
-/// Opens a run for every job that has none open.
-const OPEN_RUNS: &str = "
-    INSERT INTO runs (job_id, number, chain, override, started_at)
-    SELECT j.value ->> 0, 1 + coalesce(last.number, 0), j.value ->> 1, j.value ->> 2, $2
-    FROM json_each($1) AS j
-    LEFT JOIN runs AS last ON last.job_id = j.value ->> 0
-        AND last.number = (SELECT max(number) FROM runs WHERE job_id = j.value ->> 0)
-    WHERE last.id IS NULL OR last.finished_at IS NOT NULL
-    RETURNING id, job_id, number";
-
-const ADOPTED_RUNS: &str = "
-    SELECT r.id, r.job_id, r.number, r.chain
-    FROM json_each($1) AS j JOIN runs AS r ON r.job_id = j.value
-    WHERE r.finished_at IS NULL";
-
-const PAST_ATTEMPTS: &str = "
-    SELECT a.id, a.run_id, a.position, a.provider, a.status, a.class, a.error, a.operation, a.fingerprint
-    FROM json_each($1) AS r JOIN attempts AS a ON a.run_id = r.value
-    ORDER BY a.id";
-
-const REFUSALS: &str = "
-    SELECT a.job_id, a.provider, r.prompt_digest
-    FROM json_each($1) AS j
-    JOIN attempts AS a ON a.job_id = j.value AND a.class = 'refused'
-    JOIN runs AS r ON r.id = a.run_id AND r.finished_at IS NOT NULL";
+    SET lease_token = $2, lease_until = $3, lease_owner = $4, updated_at = $5,
+        deaths = min(deaths, 1000000) + 1, solo_deaths = min(solo_deaths, 1000000) + (deaths >= 2)
+    WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running'
+        AND (+lease_until <= $5 OR +lease_until > $6)
+    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
 /// Claims what is due. An idle queue is only read: nothing is written where nothing is found.
 pub(super) async fn claim_due(
     writer: &SqlitePool,
     readers: &SqlitePool,
     request: &ClaimRequest,
-) -> Result<Vec<Claim>, StoreError> {
+) -> Result<Claimed, StoreError> {
+    // A round that brings nothing but unreadable rows has handed them to a person, so this ends; what stands
+    // behind them must not wait for the next look.
+    loop {
+        let (claimed, spoiled) = claim_once(writer, readers, request).await?;
+        if !claimed.claims.is_empty() || spoiled == 0 {
+            return Ok(claimed);
+        }
+    }
+}
+
+async fn claim_once(
+    writer: &SqlitePool,
+    readers: &SqlitePool,
+    request: &ClaimRequest,
+) -> Result<(Claimed, u64), StoreError> {
     let mut room = Room::of(request);
     let orphaned = room.choose(candidates(readers, ORPHANED, request).await?);
     let due = room.choose(candidates(readers, DUE, request).await?);
+    let one_waits_to_be_alone = room.one_waits_to_be_alone;
     if due.is_empty() && orphaned.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Claimed { claims: Vec::new(), one_waits_to_be_alone }, 0));
     }
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-    let mut jobs = take(&mut tx, TAKE_OVER, &orphaned, request).await?;
-    jobs.extend(take(&mut tx, CLAIM, &due, request).await?);
-    let claims = open_runs(&mut tx, jobs, request).await?;
+    let mut spoiled = Spoiled::default();
+    let mut jobs = take(&mut tx, TAKE_OVER, &orphaned, request, &mut spoiled).await?;
+    jobs.extend(take(&mut tx, CLAIM, &due, request, &mut spoiled).await?);
+    let claims = runs::open(&mut tx, jobs, request, &mut spoiled).await?;
+    let spoiled = spoiled.hand_over(&mut tx, &request.token, request.now).await?;
     tx.commit().await?;
-    Ok(claims)
+    Ok((Claimed { claims, one_waits_to_be_alone }, spoiled))
+}
+
+/// Later than any lease a daemon of today writes.
+fn horizon(request: &ClaimRequest) -> String {
+    to_text(after(request.lease_until, FARTHEST_LEASE))
 }
 
 /// Renews leases and says what is still held.
@@ -136,24 +156,30 @@ pub(super) async fn expire(writer: &SqlitePool, owner: &str, now: Timestamp) -> 
 
 /// The owners of running jobs, without `own`.
 pub(super) async fn other_owners(readers: &SqlitePool, own: &str) -> Result<Vec<String>, StoreError> {
-    let owners = sqlx::query_scalar(
+    let rows = sqlx::query(
         "SELECT DISTINCT lease_owner FROM jobs
-         WHERE status = 'running' AND lease_owner IS NOT NULL AND lease_owner <> $1",
+         WHERE status = 'running' AND octet_length(lease_owner) <= $2 AND lease_owner <> $1 LIMIT 1000",
     )
     .bind(own)
+    .bind(LONGEST_OWNER)
     .fetch_all(readers)
     .await?;
-    Ok(owners)
+    // A worker writes JSON; what is no text was written by nobody whose death could be proved.
+    Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
 }
 
-/// When the next pending job of these assets is due.
+/// When the next pending job of these assets is due that was not due at `past` yet.
 pub(super) async fn next_due_at(
     readers: &SqlitePool,
     assets: &[AssetName],
+    past: Timestamp,
 ) -> Result<Option<Timestamp>, StoreError> {
     let names: Vec<&str> = assets.iter().map(AssetName::as_str).collect();
-    let soonest: Option<String> =
-        sqlx::query_scalar(NEXT_DUE).bind(json!(names).to_string()).fetch_one(readers).await?;
+    let soonest: Option<String> = sqlx::query_scalar(NEXT_DUE)
+        .bind(json!(names).to_string())
+        .bind(to_text(past))
+        .fetch_one(readers)
+        .await?;
     Ok(soonest.as_deref().and_then(from_text))
 }
 
@@ -162,6 +188,10 @@ struct Candidate {
     id: i64,
     priority: i64,
     run_at: String,
+    /// Of its input and prompt, in bytes.
+    size: u64,
+    /// Whether it must run alone.
+    alone: bool,
     /// The place of its asset among what is wanted.
     wanted: usize,
 }
@@ -170,8 +200,12 @@ struct Candidate {
 struct Room<'a> {
     wanted: &'a [Wanted],
     left: u32,
+    bytes: u64,
     most: Vec<u32>,
     free: BTreeMap<&'a ProviderName, u32>,
+    /// Whether nothing is held and nothing was chosen yet.
+    empty: bool,
+    one_waits_to_be_alone: bool,
 }
 
 impl<'a> Room<'a> {
@@ -179,26 +213,39 @@ impl<'a> Room<'a> {
         Self {
             wanted: &request.wanted,
             left: request.limit,
+            bytes: MOST_BYTES,
             most: request.wanted.iter().map(|wanted| wanted.most).collect(),
             free: request.free.iter().map(|(provider, free)| (provider, *free)).collect(),
+            empty: request.held.is_empty(),
+            one_waits_to_be_alone: false,
         }
     }
 
-    /// The candidates there is room for: the highest priority first, then the oldest, whatever the asset.
+    /// The candidates there is room for: the highest priority first, then the oldest, whatever the asset. Nothing
+    /// overtakes one that must be alone, so that its turn comes; once chosen, it takes all the room.
     fn choose(&mut self, mut found: Vec<Candidate>) -> Vec<i64> {
         found.sort_by(|a, b| b.priority.cmp(&a.priority).then(a.run_at.cmp(&b.run_at)).then(a.id.cmp(&b.id)));
-        found.into_iter().filter(|candidate| self.take(candidate.wanted)).map(|found| found.id).collect()
+        found.into_iter().filter(|candidate| self.take(candidate)).map(|found| found.id).collect()
     }
 
-    fn take(&mut self, wanted: usize) -> bool {
+    fn take(&mut self, candidate: &Candidate) -> bool {
+        let wanted = candidate.wanted;
         let shares = self.wanted.get(wanted).and_then(|wanted| wanted.shares.as_ref());
         let mut unshared = u32::MAX;
         let free = shares.and_then(|provider| self.free.get_mut(provider)).unwrap_or(&mut unshared);
         let Some(most) = self.most.get_mut(wanted) else { return false };
-        if self.left == 0 || *most == 0 || *free == 0 {
+        if self.left == 0 || *most == 0 || *free == 0 || self.bytes == 0 {
             return false;
         }
-        self.left -= 1;
+        if candidate.alone && !self.empty {
+            self.one_waits_to_be_alone = true;
+            self.left = 0;
+            return false;
+        }
+        self.empty = false;
+        self.left = if candidate.alone { 0 } else { self.left - 1 };
+        // The one that goes beyond is still taken: a single job never has to wait for its own size.
+        self.bytes = self.bytes.saturating_sub(candidate.size);
         *most -= 1;
         *free -= 1;
         true
@@ -212,19 +259,36 @@ async fn candidates(
     request: &ClaimRequest,
 ) -> Result<Vec<Candidate>, StoreError> {
     let mut found = Vec::new();
+    let held = json!(request.held).to_string();
     for (place, wanted) in request.wanted.iter().enumerate() {
         let rows = sqlx::query(sql)
             .bind(wanted.asset.as_str())
             .bind(to_text(request.now))
             .bind(i64::from(wanted.most.min(request.limit)))
+            .bind(horizon(request))
+            .bind(&held)
             .fetch_all(readers)
             .await?;
         for row in &rows {
-            let (id, priority, run_at) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-            found.push(Candidate { id, priority, run_at, wanted: place });
+            let size: i64 = row.try_get(3)?;
+            found.push(Candidate {
+                id: row.try_get(0)?,
+                priority: row.try_get(1)?,
+                run_at: decode::lossy(row, 2)?.unwrap_or_default(),
+                size: size.unsigned_abs(),
+                alone: row.try_get::<i64, _>(4)? >= i64::from(ALONE_FROM),
+                wanted: place,
+            });
         }
     }
     Ok(found)
+}
+
+/// A job that was taken.
+pub(super) struct Taken {
+    pub(super) job: Job,
+    pub(super) deaths: u32,
+    pub(super) solo_deaths: u32,
 }
 
 async fn take(
@@ -232,7 +296,8 @@ async fn take(
     sql: &'static str,
     ids: &[i64],
     request: &ClaimRequest,
-) -> Result<Vec<(Job, u32)>, StoreError> {
+    spoiled: &mut Spoiled,
+) -> Result<Vec<Taken>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -242,157 +307,51 @@ async fn take(
         .bind(to_text(request.lease_until))
         .bind(&request.owner)
         .bind(to_text(request.now))
+        .bind(horizon(request))
         .fetch_all(&mut **tx)
         .await?;
     let place: HashMap<i64, usize> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
-    let mut jobs: Vec<(Job, u32)> = rows.iter().filter_map(decode).collect();
-    jobs.sort_by_key(|(job, _)| place.get(&job.id.0).copied());
+    let mut jobs: Vec<Taken> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        match read(row) {
+            Ok(job) => jobs.push(job),
+            Err(why) => spoiled.add(JobId(row.try_get(0)?), why),
+        }
+    }
+    jobs.sort_by_key(|taken| place.get(&taken.job.id.0).copied());
     Ok(jobs)
 }
 
-/// Reads a claimed job. A row that cannot be read spoils itself, not its batch: its lease runs out, and after
-/// three such deaths it is a person's.
-fn decode(row: &SqliteRow) -> Option<(Job, u32)> {
-    let read = || -> Result<(Job, u32), sqlx::Error> {
-        let asset: String = row.try_get(1)?;
-        let input: String = row.try_get(4)?;
-        let started_at: String = row.try_get(8)?;
-        let refuse = |what: &str| sqlx::Error::Decode(what.to_owned().into());
-        let job = Job {
-            id: JobId(row.try_get(0)?),
-            asset: AssetName::parse(&asset).map_err(|error| refuse(&error.to_string()))?,
-            slug: row.try_get(2)?,
-            prompt: row.try_get(3)?,
-            input: match serde_json::from_str(&input) {
-                Ok(Value::Object(input)) => input,
-                Ok(_) | Err(_) => Map::new(),
-            },
-            provider_override: row.try_get(5)?,
-            counted_runs: row.try_get(6)?,
-            max_runs: row.try_get(7)?,
-            first_claimed_at: from_text(&started_at).ok_or_else(|| refuse("started_at is no time"))?,
-        };
-        Ok((job, row.try_get(9)?))
+/// Reads a claimed job, with the deaths it has caused; or says what of its row cannot be read.
+fn read(row: &SqliteRow) -> Result<Taken, String> {
+    let unreadable = |error: sqlx::Error| error.to_string();
+    let asset: String = row.try_get("asset").map_err(unreadable)?;
+    let input: String = row.try_get("input").map_err(unreadable)?;
+    let started_at: String = row.try_get("started_at").map_err(unreadable)?;
+    let job = Job {
+        id: JobId(row.try_get("id").map_err(unreadable)?),
+        asset: AssetName::parse(&asset).map_err(|error| error.to_string())?,
+        slug: row.try_get("slug").map_err(unreadable)?,
+        prompt: row.try_get("prompt").map_err(unreadable)?,
+        input: read_input(&input)?,
+        provider_override: row.try_get("provider_override").map_err(unreadable)?,
+        counted_runs: row.try_get("runs").map_err(unreadable)?,
+        max_runs: row.try_get("max_runs").map_err(unreadable)?,
+        first_claimed_at: from_text(&started_at).ok_or("started_at is no time")?,
     };
-    match read() {
-        Ok(read) => Some(read),
-        Err(error) => {
-            let id: Option<i64> = row.try_get(0).ok();
-            tracing::error!(job.id = id, %error, "a claimed job's row cannot be read; it is left alone");
-            None
-        }
-    }
+    let deaths = row.try_get("deaths").map_err(unreadable)?;
+    Ok(Taken { job, deaths, solo_deaths: row.try_get("solo_deaths").map_err(unreadable)? })
 }
 
-async fn open_runs(
-    tx: &mut Transaction<'_, Sqlite>,
-    jobs: Vec<(Job, u32)>,
-    request: &ClaimRequest,
-) -> Result<Vec<Claim>, StoreError> {
-    let chains: HashMap<&AssetName, &Chain> =
-        request.wanted.iter().map(|wanted| (&wanted.asset, &wanted.chain)).collect();
-    let links: HashMap<i64, Vec<String>> = jobs
-        .iter()
-        .map(|(job, _)| {
-            let links = chains.get(&job.asset).map_or_else(Vec::new, |chain| links_of(chain, job));
-            (job.id.0, links)
-        })
-        .collect();
-    let rows: Vec<Value> = jobs
-        .iter()
-        .map(|(job, _)| {
-            let links = links.get(&job.id.0).map_or_else(String::new, |links| json!(links).to_string());
-            json!([job.id.0, links, job.provider_override])
-        })
-        .collect();
-    let opened = sqlx::query(OPEN_RUNS)
-        .bind(Value::Array(rows).to_string())
-        .bind(to_text(request.now))
-        .fetch_all(&mut **tx)
-        .await?;
-    let mut runs: HashMap<i64, OpenRun> = HashMap::with_capacity(jobs.len());
-    for row in &opened {
-        let job: i64 = row.try_get(1)?;
-        let links = links.get(&job).cloned().unwrap_or_default();
-        let run = OpenRun { id: RunId(row.try_get(0)?), number: row.try_get(2)?, links, past: Vec::new() };
-        runs.insert(job, run);
+/// SQLite takes some JSON that nobody else does, and a generation over an input that was left out would be
+/// paid for and wrong. A value takes many times the memory of its text, so their number is bounded too.
+fn read_input(text: &str) -> Result<Map<String, Value>, String> {
+    if text.bytes().filter(|byte| *byte == b',').count() > MOST_VALUES {
+        return Err(format!("input holds more than {MOST_VALUES} values"));
     }
-    adopt_runs(tx, &jobs, &mut runs).await?;
-    let mut refusals = refusals(tx, &jobs, &runs).await?;
-    let claims = jobs.into_iter().filter_map(|(job, deaths)| {
-        let run = runs.remove(&job.id.0)?;
-        let refusals = refusals.remove(&job.id.0).unwrap_or_default();
-        Some(Claim { job, token: request.token.clone(), run, refusals, deaths })
-    });
-    Ok(claims.collect())
-}
-
-/// The links of a job's new run, as its row keeps them.
-fn links_of(chain: &Chain, job: &Job) -> Vec<String> {
-    let wish = job.provider_override.as_deref().and_then(|typed| Override::parse(typed).ok());
-    bend(chain, wish.as_ref()).iter().map(ToString::to_string).collect()
-}
-
-/// A dead worker's open run goes on as it was: same row, number, chain, attempts.
-async fn adopt_runs(
-    tx: &mut SqliteConnection,
-    jobs: &[(Job, u32)],
-    runs: &mut HashMap<i64, OpenRun>,
-) -> Result<(), StoreError> {
-    let missing: Vec<i64> =
-        jobs.iter().map(|(job, _)| job.id.0).filter(|id| !runs.contains_key(id)).collect();
-    if missing.is_empty() {
-        return Ok(());
+    match serde_json::from_str(text) {
+        Ok(Value::Object(input)) => Ok(input),
+        Ok(_) => Err("input is no JSON object".to_owned()),
+        Err(error) => Err(format!("input is JSON that cannot be read: {error}")),
     }
-    let rows = sqlx::query(ADOPTED_RUNS).bind(json!(missing).to_string()).fetch_all(&mut *tx).await?;
-    let mut adopted: HashMap<i64, i64> = HashMap::new();
-    for row in &rows {
-        let (id, job): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-        let chain: String = row.try_get(3)?;
-        let links = serde_json::from_str(&chain).unwrap_or_default();
-        adopted.insert(id, job);
-        runs.insert(job, OpenRun { id: RunId(id), number: row.try_get(2)?, links, past: Vec::new() });
-    }
-    let ids: Vec<&i64> = adopted.keys().collect();
-    let attempts = sqlx::query(PAST_ATTEMPTS).bind(json!(ids).to_string()).fetch_all(&mut *tx).await?;
-    for row in &attempts {
-        let run_id: i64 = row.try_get(1)?;
-        let provider: String = row.try_get(3)?;
-        let (Some(job), Ok(provider)) = (adopted.get(&run_id), ProviderName::parse(&provider)) else {
-            continue;
-        };
-        let Some(run) = runs.get_mut(job) else { continue };
-        run.past.push(PastAttempt {
-            id: row.try_get(0)?,
-            position: row.try_get(2)?,
-            provider,
-            status: row.try_get(4)?,
-            class: row.try_get(5)?,
-            error: row.try_get(6)?,
-            operation: row.try_get(7)?,
-            fingerprint: row.try_get(8)?,
-        });
-    }
-    Ok(())
-}
-
-async fn refusals(
-    tx: &mut SqliteConnection,
-    jobs: &[(Job, u32)],
-    runs: &HashMap<i64, OpenRun>,
-) -> Result<HashMap<i64, Vec<Refusal>>, StoreError> {
-    let again = |id: &i64| runs.get(id).is_some_and(|run| run.number > 1);
-    let ids: Vec<i64> = jobs.iter().map(|(job, _)| job.id.0).filter(again).collect();
-    let mut refusals: HashMap<i64, Vec<Refusal>> = HashMap::new();
-    if ids.is_empty() {
-        return Ok(refusals);
-    }
-    let rows = sqlx::query(REFUSALS).bind(json!(ids).to_string()).fetch_all(&mut *tx).await?;
-    for row in &rows {
-        let provider: String = row.try_get(1)?;
-        let Ok(provider) = ProviderName::parse(&provider) else { continue };
-        let refusal = Refusal { provider, prompt_digest: row.try_get(2)? };
-        refusals.entry(row.try_get(0)?).or_default().push(refusal);
-    }
-    Ok(refusals)
 }

@@ -77,29 +77,29 @@ pub(super) fn every<T>(
 pub(super) fn job(row: &SqliteRow) -> Result<JobRow, StoreError> {
     Ok(JobRow {
         id: row.try_get("id")?,
-        asset: row.try_get("asset")?,
-        slug: row.try_get("slug")?,
-        prompt: row.try_get("prompt")?,
+        asset: text(row, "asset")?,
+        slug: text(row, "slug")?,
+        prompt: lossy(row, "prompt")?,
         input: json(row, "input")?,
-        provider_override: row.try_get("provider_override")?,
+        provider_override: lossy(row, "provider_override")?,
         priority: row.try_get("priority")?,
-        run_at: row.try_get("run_at")?,
-        dedupe_key: row.try_get("dedupe_key")?,
-        status: row.try_get("status")?,
+        run_at: text(row, "run_at")?,
+        dedupe_key: lossy(row, "dedupe_key")?,
+        status: text(row, "status")?,
         runs: row.try_get("runs")?,
         max_runs: row.try_get("max_runs")?,
-        url: row.try_get("url")?,
-        text: row.try_get("text")?,
-        content_type: row.try_get("content_type")?,
-        provider: row.try_get("provider")?,
+        url: lossy(row, "url")?,
+        text: lossy(row, "text")?,
+        content_type: lossy(row, "content_type")?,
+        provider: lossy(row, "provider")?,
         fallback_used: row.try_get("fallback_used")?,
-        message: row.try_get("message")?,
-        error: row.try_get("error")?,
+        message: lossy(row, "message")?,
+        error: lossy(row, "error")?,
         metadata: json(row, "metadata")?,
-        created_at: row.try_get("created_at")?,
-        updated_at: row.try_get("updated_at")?,
-        started_at: row.try_get("started_at")?,
-        finished_at: row.try_get("finished_at")?,
+        created_at: text(row, "created_at")?,
+        updated_at: text(row, "updated_at")?,
+        started_at: lossy(row, "started_at")?,
+        finished_at: lossy(row, "finished_at")?,
     })
 }
 
@@ -109,13 +109,13 @@ pub(super) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
         id: row.try_get("id")?,
         number: row.try_get("number")?,
         chain: json(row, "chain")?,
-        wish: row.try_get("override")?,
-        started_at: row.try_get("started_at")?,
-        finished_at: row.try_get("finished_at")?,
-        outcome: row.try_get("outcome")?,
-        provider: row.try_get("provider")?,
+        wish: lossy(row, "override")?,
+        started_at: text(row, "started_at")?,
+        finished_at: lossy(row, "finished_at")?,
+        outcome: lossy(row, "outcome")?,
+        provider: lossy(row, "provider")?,
         fallback_used: row.try_get("fallback_used")?,
-        error: row.try_get("error")?,
+        error: lossy(row, "error")?,
         attempts: Vec::new(),
     })
 }
@@ -126,16 +126,16 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<(i64, AttemptRow), StoreError> 
         id: row.try_get("id")?,
         position: row.try_get("position")?,
         repeat: row.try_get("repeat")?,
-        provider: row.try_get("provider")?,
-        model: row.try_get("model")?,
-        status: row.try_get("status")?,
-        class: row.try_get("class")?,
-        error: row.try_get("error")?,
+        provider: text(row, "provider")?,
+        model: lossy(row, "model")?,
+        status: text(row, "status")?,
+        class: lossy(row, "class")?,
+        error: lossy(row, "error")?,
         http_status: row.try_get("http_status")?,
-        request_id: row.try_get("request_id")?,
-        operation: row.try_get("operation")?,
-        started_at: row.try_get("started_at")?,
-        finished_at: row.try_get("finished_at")?,
+        request_id: lossy(row, "request_id")?,
+        operation: lossy(row, "operation")?,
+        started_at: text(row, "started_at")?,
+        finished_at: lossy(row, "finished_at")?,
         cost_micros: row.try_get("cost_micros")?,
     };
     Ok((row.try_get("run_id")?, attempt))
@@ -143,8 +143,8 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<(i64, AttemptRow), StoreError> 
 
 pub(super) fn count(row: &SqliteRow) -> Result<AssetCount, StoreError> {
     Ok(AssetCount {
-        asset: row.try_get("asset")?,
-        status: row.try_get("status")?,
+        asset: text(row, "asset")?,
+        status: text(row, "status")?,
         count: row.try_get("count")?,
         due: row.try_get("due")?,
     })
@@ -153,34 +153,34 @@ pub(super) fn count(row: &SqliteRow) -> Result<AssetCount, StoreError> {
 pub(super) fn manual(row: &SqliteRow) -> Result<ManualRow, StoreError> {
     Ok(ManualRow {
         id: row.try_get("id")?,
-        asset: row.try_get("asset")?,
-        medium: row.try_get("medium")?,
-        slug: row.try_get("slug")?,
-        prompt: row.try_get("prompt")?,
+        asset: text(row, "asset")?,
+        medium: lossy(row, "medium")?,
+        slug: text(row, "slug")?,
+        prompt: lossy(row, "prompt")?,
         input: json(row, "input")?,
-        reasons: row.try_get("reasons")?,
-        waiting_since: row.try_get("waiting_since")?,
+        reasons: lossy(row, "reasons")?,
+        waiting_since: lossy(row, "waiting_since")?,
     })
 }
 
 /// A notice, joined with its job.
 pub(super) fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
-    Ok(Notice { id: row.try_get("notice")?, kind: row.try_get("kind")?, job: job(row)? })
+    Ok(Notice { id: row.try_get("notice")?, kind: text(row, "kind")?, job: job(row)? })
 }
 
 pub(super) fn provider_health(row: &SqliteRow) -> Result<ProviderHealth, StoreError> {
-    let state: String = row.try_get("state")?;
+    let state = text(row, "state")?;
     let probe_job: Option<i64> = row.try_get("probe_job")?;
-    let held_class: Option<String> = row.try_get("held_class")?;
-    let fingerprint: Option<String> = row.try_get("held_fingerprint")?;
+    let held_class = lossy(row, "held_class")?;
+    let fingerprint = lossy(row, "held_fingerprint")?;
     Ok(ProviderHealth {
         provider: provider_name(row, "provider")?,
-        state: BreakerState::parse(&state).ok_or_else(|| odd("state", &state))?,
+        state: BreakerState::parse(&state).unwrap_or_default(),
         consecutive_failures: whole(row, "consecutive_failures")?,
         last_success_at: instant(row, "last_success_at")?,
         last_failure_at: instant(row, "last_failure_at")?,
-        last_error: row.try_get("last_error")?,
-        last_class: row.try_get("last_class")?,
+        last_error: lossy(row, "last_error")?,
+        last_class: lossy(row, "last_class")?,
         open_until: instant(row, "open_until")?,
         step: whole(row, "step")?,
         cool_until: instant(row, "cool_until")?,
@@ -196,45 +196,67 @@ pub(super) fn provider_health(row: &SqliteRow) -> Result<ProviderHealth, StoreEr
 }
 
 pub(super) fn asset_health(row: &SqliteRow) -> Result<AssetHealth, StoreError> {
-    let asset: String = row.try_get("asset")?;
-    let primary: Option<String> = row.try_get("primary_provider")?;
+    let asset = text(row, "asset")?;
+    let primary = lossy(row, "primary_provider")?;
     Ok(AssetHealth {
         asset: AssetName::parse(&asset).map_err(|_| odd("asset", &asset))?,
         last_success_at: instant(row, "last_success_at")?,
         last_failure_at: instant(row, "last_failure_at")?,
-        last_error: row.try_get("last_error")?,
-        last_resolved_source: row.try_get("last_resolved_source")?,
+        last_error: lossy(row, "last_error")?,
+        last_resolved_source: lossy(row, "last_resolved_source")?,
         last_fallback_used: row.try_get("last_fallback_used")?,
-        primary_provider: match primary {
-            Some(_) => Some(provider_name(row, "primary_provider")?),
-            None => None,
-        },
+        primary_provider: primary.and_then(|primary| ProviderName::parse(&primary).ok()),
         primary_last_failure_at: instant(row, "primary_last_failure_at")?,
-        primary_last_error: row.try_get("primary_last_error")?,
+        primary_last_error: lossy(row, "primary_last_error")?,
     })
 }
 
 fn provider_name(row: &SqliteRow, column: &str) -> Result<ProviderName, StoreError> {
-    let text: String = row.try_get(column)?;
-    ProviderName::parse(&text).map_err(|_| odd(column, &text))
+    let found = text(row, column)?;
+    ProviderName::parse(&found).map_err(|_| odd(column, &found))
 }
 
+/// A text for people: what of it is no UTF-8 is shown as such, because a row that is left out is a job lost.
+pub(super) fn lossy<I: sqlx::ColumnIndex<SqliteRow>>(
+    row: &SqliteRow,
+    column: I,
+) -> Result<Option<String>, StoreError> {
+    let bytes: Option<&[u8]> = row.try_get(column)?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
+}
+
+/// As [`lossy`], of a column that is never NULL.
+fn text(row: &SqliteRow, column: &str) -> Result<String, StoreError> {
+    Ok(lossy(row, column)?.unwrap_or_default())
+}
+
+/// An instant of what is remembered. One that somebody wrote wrongly is forgotten: the daemon writes these rows
+/// with every run, and none may fail for good because of them.
 fn instant(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
-    let text: Option<String> = row.try_get(column)?;
-    text.map(|text| from_text(&text).ok_or_else(|| odd(column, &text))).transpose()
+    let Some(found) = lossy(row, column)? else { return Ok(None) };
+    let at = from_text(&found);
+    if at.is_none() {
+        tracing::warn!(column, found = start(&found), "this is no time, and counts as none");
+    }
+    Ok(at)
 }
 
+/// A JSON document; what SQLite takes for one and nobody else does is shown as its text.
 fn json(row: &SqliteRow, column: &str) -> Result<Option<Value>, StoreError> {
-    let text: Option<String> = row.try_get(column)?;
-    text.map(|text| serde_json::from_str(&text).map_err(|_| odd(column, &text))).transpose()
+    let document = |found: String| serde_json::from_str(&found).unwrap_or(Value::String(found));
+    Ok(lossy(row, column)?.map(document))
 }
 
+/// A count, held at the ends of its range.
 fn whole(row: &SqliteRow, column: &str) -> Result<u32, StoreError> {
     let number: i64 = row.try_get(column)?;
-    u32::try_from(number).map_err(|_| odd(column, &number.to_string()))
+    Ok(u32::try_from(number.max(0)).unwrap_or(u32::MAX))
 }
 
 fn odd(column: &str, found: &str) -> StoreError {
-    let start: String = found.chars().take(60).collect();
-    StoreError::Other(format!("column {column} holds \"{start}\", which has no meaning there"))
+    StoreError::Other(format!("column {column} holds {:?}, which has no meaning there", start(found)))
+}
+
+fn start(found: &str) -> String {
+    found.chars().take(60).collect()
 }

@@ -109,15 +109,16 @@ pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec
     Ok(every(&rows, "jobs", decode::job))
 }
 
-/// One job with its runs and attempts, as they stood at one instant.
+/// One job with its runs and attempts, as they stood at one instant. The limits are far beyond what we write.
 pub(super) async fn story(readers: &SqlitePool, job: JobId) -> Result<Option<JobStory>, StoreError> {
     const JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
-    const RUNS: &str = concat!("SELECT ", run_columns!(), " FROM runs WHERE job_id = $1 ORDER BY number");
+    const RUNS: &str =
+        concat!("SELECT ", run_columns!(), " FROM runs WHERE job_id = $1 ORDER BY number LIMIT 1000");
     const ATTEMPTS: &str = concat!(
         "SELECT ",
         attempt_columns!(),
         " FROM attempts WHERE run_id IN (SELECT id FROM runs WHERE job_id = $1)
-          ORDER BY run_id, position, repeat, id"
+          ORDER BY run_id, position, repeat, id LIMIT 10000"
     );
     let mut tx = readers.begin().await?;
     let Some(row) = sqlx::query(JOB).bind(job.0).fetch_optional(&mut *tx).await? else {

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::chain::MANUAL;
 use crate::domain::health::RunReport;
-use crate::domain::job::JobStatus;
+use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::{Timestamp, to_text};
 use crate::store::claim::LeaseToken;
@@ -25,17 +25,18 @@ const BEGIN: &str = "
     WHERE EXISTS (SELECT 1 FROM jobs WHERE id = $2 AND +lease_token = $9 AND +status = 'running')
     RETURNING id";
 
-/// The first verdict wins: an attempt is settled once, whoever holds its job by then.
+/// The first verdict wins: an attempt is settled once, whoever holds its job by then. Where the job was deleted, the
+/// attempt's number may be another's by now; a job's number never is.
 const SETTLE: &str = "
     UPDATE attempts
     SET status = $2, class = $3, error = $4, http_status = $5, request_id = $6, finished_at = $7, cost_micros = $8
-    WHERE id = $1 AND status IN ('started', 'accepted')";
+    WHERE id = $1 AND job_id = $9 AND status IN ('started', 'accepted')";
 
 const ABANDON: &str = "
     UPDATE attempts
     SET status = 'unknown', class = 'unknown_outcome', finished_at = $2,
         error = 'the job was cancelled during the call, and what became of it is not known'
-    WHERE id = $1 AND status IN ('started', 'accepted')
+    WHERE id = $1 AND job_id = $3 AND status IN ('started', 'accepted')
         AND EXISTS (SELECT 1 FROM runs WHERE id = attempts.run_id AND finished_at IS NOT NULL)";
 
 const INSERT_SETTLED: &str = "
@@ -44,7 +45,7 @@ const INSERT_SETTLED: &str = "
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14
     FROM json_each($1) AS entry
-    WHERE EXISTS (SELECT 1 FROM runs WHERE id = entry.value ->> 0)";
+    WHERE EXISTS (SELECT 1 FROM runs WHERE id = entry.value ->> 0 AND job_id = entry.value ->> 1)";
 
 /// The unary plus keeps the planner from looking jobs up by the token that a whole batch shares.
 const END_JOBS: &str = "
@@ -57,7 +58,9 @@ const END_JOBS: &str = "
         metadata = CASE WHEN e.status = 'done' THEN e.metadata ELSE jobs.metadata END,
         provider = coalesce(e.provider, jobs.provider), fallback_used = coalesce(e.fallback_used, jobs.fallback_used),
         message = e.message, error = e.error, run_at = coalesce(e.run_at, jobs.run_at),
-        runs = jobs.runs + e.counted, deaths = 0, solo_deaths = 0, updated_at = $2,
+        runs = min(jobs.runs, 1000000 - e.counted) + e.counted, updated_at = $2,
+        deaths = CASE WHEN e.status = 'pending' THEN jobs.deaths ELSE 0 END,
+        solo_deaths = CASE WHEN e.status = 'pending' THEN jobs.solo_deaths ELSE 0 END,
         finished_at = CASE WHEN e.status = 'pending' THEN NULL ELSE $2 END
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS token, value ->> 2 AS status, value ->> 3 AS url,
                  value ->> 4 AS text, value ->> 5 AS content_type, value ->> 6 AS provider,
@@ -91,27 +94,25 @@ pub(super) async fn record(
     let mut events: Vec<&HealthEvent> = Vec::new();
     let mut fresh: Vec<&AttemptResult> = Vec::new();
     let mut ends: Vec<(usize, &RunEnd)> = Vec::new();
-    for (entry, answer) in entries.iter().zip(&mut answers) {
+    for (place, (entry, answer)) in entries.iter().zip(&mut answers).enumerate() {
         match entry {
             Entry::Begin { token, facts } => *answer = begin(&mut tx, token, facts).await?,
-            Entry::Accept { attempt, operation } => accept(&mut tx, *attempt, operation).await?,
-            Entry::Abandon { attempt } => abandon(&mut tx, *attempt, now).await?,
+            Entry::Accept { attempt, job, operation } => accept(&mut tx, *attempt, *job, operation).await?,
+            Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
             Entry::Settle(result) => {
                 if book(&mut tx, result, &mut fresh).await? {
                     events.extend(&result.event);
                 }
             }
-            Entry::Finish(_) => {}
-        }
-    }
-    for (place, entry) in entries.iter().enumerate() {
-        let Entry::Finish(end) = entry else { continue };
-        for result in &end.attempts {
-            if book(&mut tx, result, &mut fresh).await? {
-                events.extend(&result.event);
+            Entry::Finish(end) => {
+                for result in &end.attempts {
+                    if book(&mut tx, result, &mut fresh).await? {
+                        events.extend(&result.event);
+                    }
+                }
+                ends.push((place, end));
             }
         }
-        ends.push((place, end));
     }
     insert_settled(&mut tx, &fresh).await?;
     let held = end_jobs(&mut tx, &ends, now).await?;
@@ -139,15 +140,14 @@ pub(super) async fn take_probe(
     probe: Probe,
     fingerprint: &str,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<ProviderHealth, StoreError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
-    let taken = health.take_probe(probe.job, now, probe.until, fingerprint);
-    if taken {
+    if health.take_probe(probe.job, now, probe.until, fingerprint) {
         save_provider_health(&mut tx, &health, now).await?;
     }
     tx.commit().await?;
-    Ok(taken)
+    Ok(health)
 }
 
 async fn begin(
@@ -170,19 +170,31 @@ async fn begin(
     Ok(id.map_or(Recorded::LeaseGone, |id| Recorded::Begun(AttemptId(id))))
 }
 
-async fn accept(tx: &mut SqliteConnection, attempt: AttemptId, operation: &str) -> Result<(), StoreError> {
+async fn accept(
+    tx: &mut SqliteConnection,
+    attempt: AttemptId,
+    job: JobId,
+    operation: &str,
+) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE attempts SET status = 'accepted', operation = $2 WHERE id = $1 AND status = 'started'",
+        "UPDATE attempts SET status = 'accepted', operation = $3
+         WHERE id = $1 AND job_id = $2 AND status = 'started'",
     )
     .bind(attempt.0)
+    .bind(job.0)
     .bind(operation)
     .execute(tx)
     .await?;
     Ok(())
 }
 
-async fn abandon(tx: &mut SqliteConnection, attempt: AttemptId, now: Timestamp) -> Result<(), StoreError> {
-    sqlx::query(ABANDON).bind(attempt.0).bind(to_text(now)).execute(tx).await?;
+async fn abandon(
+    tx: &mut SqliteConnection,
+    attempt: AttemptId,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(ABANDON).bind(attempt.0).bind(to_text(now)).bind(job.0).execute(tx).await?;
     Ok(())
 }
 
@@ -205,6 +217,7 @@ async fn book<'a>(
         .bind(result.request_id.as_deref())
         .bind(to_text(result.finished_at))
         .bind(result.cost_micros)
+        .bind(result.facts.job.0)
         .execute(tx)
         .await?;
     Ok(done.rows_affected() > 0)
@@ -382,6 +395,14 @@ async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> 
     Ok(())
 }
 
+/// Notices that were sent or have nothing to tell any more, and ticks that are not the last of their schedule.
+const FORGOTTEN: [&str; 2] = [
+    "DELETE FROM notices WHERE created_at < $1
+         AND (sent_at < $1 OR NOT EXISTS (SELECT 1 FROM jobs WHERE id = notices.job_id))",
+    "DELETE FROM recurring_ticks WHERE created_at < $1
+         AND tick < (SELECT max(tick) FROM recurring_ticks AS other WHERE other.schedule = recurring_ticks.schedule)",
+];
+
 /// Deletes settled jobs that nobody waits for, a batch at a time.
 pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
@@ -395,7 +416,9 @@ pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) ->
     .execute(&mut *tx)
     .await?
     .rows_affected();
-    sqlx::query("DELETE FROM notices WHERE sent_at < $1").bind(to_text(before)).execute(&mut *tx).await?;
+    for forgotten in FORGOTTEN {
+        sqlx::query(forgotten).bind(to_text(before)).execute(&mut *tx).await?;
+    }
     tx.commit().await?;
     Ok(deleted)
 }

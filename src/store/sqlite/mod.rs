@@ -8,6 +8,8 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+mod runs;
+mod spoiled;
 mod ticks;
 mod watch;
 
@@ -25,8 +27,8 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, Claim, ClaimRequest, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice,
-    Provided, Store, StoreError, Written,
+    AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
+    Notice, Provided, Store, StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -77,7 +79,7 @@ impl Store for SqliteStore {
         mirror::mirror(&self.pools, assets, providers, now).await.map(drop)
     }
 
-    async fn claim_due(&self, request: &ClaimRequest) -> Result<Vec<Claim>, StoreError> {
+    async fn claim_due(&self, request: &ClaimRequest) -> Result<Claimed, StoreError> {
         claim::claim_due(&self.pools.writer, &self.pools.readers, request).await
     }
 
@@ -103,12 +105,16 @@ impl Store for SqliteStore {
         probe: Probe,
         fingerprint: &str,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<ProviderHealth, StoreError> {
         ledger::take_probe(&self.pools.writer, provider, probe, fingerprint, now).await
     }
 
-    async fn next_due_at(&self, assets: &[AssetName]) -> Result<Option<Timestamp>, StoreError> {
-        claim::next_due_at(&self.pools.readers, assets).await
+    async fn next_due_at(
+        &self,
+        assets: &[AssetName],
+        past: Timestamp,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        claim::next_due_at(&self.pools.readers, assets, past).await
     }
 
     async fn version(&self) -> Result<i64, StoreError> {
@@ -119,12 +125,12 @@ impl Store for SqliteStore {
         ticks::tick(&self.pools.writer, tick).await
     }
 
-    async fn last_tick(&self, schedule: &str) -> Result<Option<Timestamp>, StoreError> {
-        ticks::last_tick(&self.pools.readers, schedule).await
+    async fn last_tick(&self, schedule: &str, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        ticks::last_tick(&self.pools.readers, schedule, now).await
     }
 
-    async fn unsent_notices(&self, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        ticks::unsent_notices(&self.pools.readers, limit).await
+    async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        ticks::unsent_notices(&self.pools.readers, after, limit).await
     }
 
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError> {

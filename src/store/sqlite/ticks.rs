@@ -44,27 +44,38 @@ pub(super) async fn tick(writer: &SqlitePool, tick: &NewTick) -> Result<bool, St
     Ok(true)
 }
 
-/// The latest tick of a schedule, where it has had one.
-pub(super) async fn last_tick(readers: &SqlitePool, schedule: &str) -> Result<Option<Timestamp>, StoreError> {
-    let latest: Option<String> =
-        sqlx::query_scalar("SELECT max(tick) FROM recurring_ticks WHERE schedule = $1")
-            .bind(schedule)
-            .fetch_one(readers)
-            .await?;
-    let odd =
-        |text: String| StoreError::Other(format!("a tick of {schedule} is \"{text}\", which is no time"));
-    latest.map(|text| from_text(&text).ok_or_else(|| odd(text))).transpose()
+/// The latest tick of a schedule until now, where it has had one. What is no time, or yet to come, was written
+/// by nobody who keeps this schedule, or by a clock that was wrong; it must not stop the schedule.
+pub(super) async fn last_tick(
+    readers: &SqlitePool,
+    schedule: &str,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, StoreError> {
+    let latest: Option<String> = sqlx::query_scalar(
+        "SELECT max(tick) FROM recurring_ticks
+         WHERE schedule = $1 AND tick <= $2 AND strftime('%Y-%m-%dT%H:%M:%fZ', tick, '+0 days') = tick",
+    )
+    .bind(schedule)
+    .bind(to_text(now))
+    .fetch_one(readers)
+    .await?;
+    Ok(latest.as_deref().and_then(from_text))
 }
 
-/// Notices that nobody has been told of yet, oldest first. One whose job was deleted has nothing to tell.
-pub(super) async fn unsent_notices(readers: &SqlitePool, limit: u32) -> Result<Vec<Notice>, StoreError> {
+/// Notices after this one that nobody has been told of yet, oldest first. One whose job was deleted has nothing
+/// to tell.
+pub(super) async fn unsent_notices(
+    readers: &SqlitePool,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Notice>, StoreError> {
     const SQL: &str = concat!(
         "SELECT notices.id AS notice, notices.kind, ",
         job_columns!(),
         " FROM notices JOIN jobs ON jobs.id = notices.job_id
-          WHERE notices.sent_at IS NULL ORDER BY notices.id LIMIT $1"
+          WHERE notices.sent_at IS NULL AND notices.id > $2 ORDER BY notices.id LIMIT $1"
     );
-    let rows = sqlx::query(SQL).bind(i64::from(limit)).fetch_all(readers).await?;
+    let rows = sqlx::query(SQL).bind(i64::from(limit)).bind(after).fetch_all(readers).await?;
     Ok(decode::every(&rows, "notices", decode::notice))
 }
 

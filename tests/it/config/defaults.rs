@@ -272,6 +272,20 @@ fn the_documented_file_says_what_holds_and_loads_with_everything_switched_on() {
     let config = loaded(&on.join("\n"));
     assert_eq!(config.recurring.len(), 1);
     assert!(config.providers.iter().any(|one| one.name == label_of("house-llama")));
+    // The same with what this build really ships.
+    let shipped = |text: &str| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("backstop.toml");
+        std::fs::write(&file, text).expect("written");
+        load(&Sources { file: Some(file), ..Sources::default() }, backstop::providers::catalog(), now())
+    };
+    let config = shipped(&on.join("\n")).map_err(|mistakes| mistakes.to_string());
+    let command = config.expect("valid").providers.into_iter().find(|one| one.name == label_of("command"));
+    assert_eq!(command.map(|one| one.protocol), Some("command".to_owned()));
+    let mistakes =
+        shipped("[providers.command]\ncommand = [\"/usr/local/bin/make-image\"]\n").expect_err("no medium");
+    let expected = "providers.command.medium: is missing; say what it makes: image, text, video or audio";
+    assert!(mistakes.to_string().ends_with(expected), "{mistakes}");
     for key in every_key() {
         assert!(on.iter().any(|line| line.contains(&format!("{key} = "))), "{key} is not documented");
     }

@@ -1,5 +1,7 @@
 //! The daemon from within, with a vendor and a vault that misbehave on demand.
 
+mod ownership;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +34,8 @@ fn now() -> Timestamp {
 enum Says {
     /// A text.
     Text(String),
+    /// A text, and what it cost in micro-dollars.
+    Costly(String, i64),
     /// It takes the job.
     Accepted,
     /// A failure.
@@ -46,6 +50,9 @@ impl Says {
     async fn answer(self) -> Result<Answer, Failure> {
         match self {
             Self::Text(text) => Ok(Answer::Output(Output::plain(Body::Text(text)))),
+            Self::Costly(text, cost_micros) => {
+                Ok(Answer::Output(Output { cost_micros, ..Output::plain(Body::Text(text)) }))
+            }
             Self::Accepted => Ok(Answer::Accepted { operation: "operations/17".to_owned() }),
             Self::Fails(class) => Err(Failure::new(class, "as the test wants it")),
             Self::Panics => panic!("a bug in a translator"),
@@ -381,8 +388,9 @@ async fn only_what_is_held_is_renewed_of_a_claim() {
         wanted: vec![wanted(8)],
         free: std::collections::BTreeMap::new(),
         limit: 8,
+        held: Vec::new(),
     };
-    assert_eq!(house.store.claim_due(&request).await.expect("claimed").len(), 2);
+    assert_eq!(house.store.claim_due(&request).await.expect("claimed").claims.len(), 2);
     let held = [(token, JobId(1))];
     let renewed = house.store.renew(&held, after(now, Duration::from_secs(3_600))).await.expect("renewed");
     assert_eq!(renewed, held);

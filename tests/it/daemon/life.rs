@@ -1,7 +1,7 @@
 //! Interrupted lives: a person's cancel, a stop, a second stop, a kill.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 
 use rustix::process::Signal;
 
@@ -11,6 +11,33 @@ use super::{Place, texts};
 fn place(queue: &str, vendor: &Vendor) -> Place {
     let addresses = [("house", vendor.url())];
     Place::new(&format!("[queue]\n{queue}\n{}", texts(r#"["house", "template", "manual"]"#, &addresses)))
+}
+
+/// Somebody's shell that holds the database.
+struct Shell {
+    stdin: ChildStdin,
+    _shell: super::Killed,
+}
+
+impl Shell {
+    fn holding(place: &Place) -> Self {
+        let shell = Command::new("sqlite3")
+            .arg(place.file("backstop.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the sqlite3 shell");
+        let mut shell = super::Killed(shell);
+        let mut stdin = shell.0.stdin.take().expect("piped");
+        let mut held = String::new();
+        writeln!(stdin, "BEGIN IMMEDIATE; SELECT 'held';").expect("it reads");
+        BufReader::new(shell.0.stdout.take().expect("piped")).read_line(&mut held).expect("it answers");
+        Self { stdin, _shell: shell }
+    }
+
+    fn lets_go(&mut self) {
+        writeln!(self.stdin, "ROLLBACK;").expect("it reads");
+    }
 }
 
 #[test]
@@ -164,12 +191,15 @@ fn a_job_that_many_workers_died_of_goes_to_a_person_with_its_calls_settled() {
     let vendor = Vendor::holding();
     let place = place("lease = \"1h\"", &vendor);
     place.enqueue("deadly");
-    place.sql("UPDATE jobs SET deaths = 4");
+    place.sql("UPDATE jobs SET deaths = 4, solo_deaths = 2");
     let daemon = place.serve();
     vendor.is_called(1);
     daemon.kill();
     assert!(place.drain().success());
-    place.finds("SELECT status, error LIKE 'its worker died 5 times%' FROM jobs", "manual|1");
+    place.finds(
+        "SELECT status, error LIKE 'its worker died 3 times while it ran alone%' FROM jobs",
+        "manual|1",
+    );
     place.finds("SELECT status, class FROM attempts WHERE provider = 'house'", "unknown|unknown_outcome");
     assert_eq!(vendor.calls(), 1);
 }
@@ -181,22 +211,70 @@ fn a_verdict_waits_for_a_shell_that_holds_the_database() {
     let daemon = place.serve();
     place.enqueue("patient");
     vendor.is_called(1);
-    let shell = Command::new("sqlite3")
-        .arg(place.file("backstop.db"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the sqlite3 shell");
-    let mut shell = super::Killed(shell);
-    let mut stdin = shell.0.stdin.take().expect("piped");
-    let mut held = String::new();
-    writeln!(stdin, "BEGIN IMMEDIATE; SELECT 'held';").expect("it reads");
-    BufReader::new(shell.0.stdout.take().expect("piped")).read_line(&mut held).expect("it answers");
+    let mut shell = Shell::holding(&place);
     vendor.release();
     daemon.says("the ledger waits for the database");
-    writeln!(stdin, "ROLLBACK;").expect("it reads");
+    shell.lets_go();
     place.shows("SELECT status, provider FROM jobs", "done|house");
     place.finds("SELECT count(*), min(status) FROM attempts", "1|delivered");
     assert_eq!(vendor.calls(), 1);
     daemon.stop();
+}
+
+#[test]
+fn a_paid_verdict_is_written_even_by_a_daemon_that_stops_now() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"", &vendor);
+    let mut daemon = place.serve();
+    place.enqueue("paid");
+    vendor.is_called(1);
+    let mut shell = Shell::holding(&place);
+    vendor.release();
+    daemon.says("the ledger waits for the database");
+    daemon.signal(Signal::TERM);
+    daemon.says("stopping:");
+    daemon.signal(Signal::INT);
+    daemon.says("stopping now");
+    // A whole try fails after it, and it is not the last.
+    let waits = |log: &str| log.matches("the ledger waits").count();
+    let before = waits(&daemon.log());
+    super::until("it tries once more", || waits(&daemon.log()) > before);
+    shell.lets_go();
+    assert!(daemon.ends().success());
+    place.finds("SELECT status, provider FROM jobs", "done|house");
+    place.finds("SELECT count(*), min(status) FROM attempts", "1|delivered");
+}
+
+#[test]
+fn a_run_that_was_handed_back_ends_when_a_person_provides_the_asset() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"", &vendor);
+    let mut daemon = place.serve();
+    place.enqueue("interrupted");
+    vendor.is_called(1);
+    daemon.signal(Signal::TERM);
+    daemon.says("stopping:");
+    daemon.signal(Signal::TERM);
+    assert!(daemon.ends().success());
+    place.sql("UPDATE jobs SET status = 'done', text = 'Written by a person.'");
+    place.finds("SELECT number, outcome FROM runs", "1|released");
+    vendor.release();
+    place.sql("UPDATE jobs SET status = 'pending'");
+    assert!(place.drain().success());
+    place.finds("SELECT status, provider, text LIKE 'A calm sentence%' FROM jobs", "done|house|1");
+    place.finds("SELECT number, outcome FROM runs ORDER BY number", "1|released\n2|delivered");
+}
+
+#[test]
+fn what_outlasts_the_grace_is_handed_back() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"\ngrace = \"1s\"", &vendor);
+    let mut daemon = place.serve();
+    place.enqueue("slow");
+    vendor.is_called(1);
+    daemon.signal(Signal::TERM);
+    daemon.says("the grace is over");
+    assert!(daemon.ends().success());
+    place.finds("SELECT status, runs, lease_token FROM jobs", "pending|0|");
+    place.finds("SELECT outcome, finished_at FROM runs", "|");
 }

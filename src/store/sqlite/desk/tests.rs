@@ -224,7 +224,7 @@ async fn a_person_provides_words_an_address_or_a_file_of_the_vault() {
             (provided.content_type.clone(), provided.metadata.clone())
         );
         assert!(job.finished_at.is_some());
-        let notices = unsent_notices(&desk.pools.readers, 10).await.expect("lists");
+        let notices = unsent_notices(&desk.pools.readers, 0, 10).await.expect("lists");
         let notice = notices.last().expect("a notice");
         assert_eq!((notice.job.id, notice.kind.as_str()), (id.0, "done"));
         assert!(refusal(provide(writer, id, &address, now()).await).contains("is done"));
@@ -233,11 +233,11 @@ async fn a_person_provides_words_an_address_or_a_file_of_the_vault() {
         desk.sql("DELETE FROM asset_health").await;
     }
     assert_eq!(desk.scalar("SELECT CAST(count(lease_token) AS TEXT) FROM jobs").await, "0");
-    let notices = unsent_notices(&desk.pools.readers, 10).await.expect("lists");
+    let notices = unsent_notices(&desk.pools.readers, 0, 10).await.expect("lists");
     assert_eq!(notices.len(), 4);
     let now = from_text("2026-11-22T13:50:00.000Z").expect("valid");
     notice_sent(writer, notices[0].id, now).await.expect("marks");
-    let rest = unsent_notices(&desk.pools.readers, 10).await.expect("lists");
+    let rest = unsent_notices(&desk.pools.readers, 0, 10).await.expect("lists");
     assert_eq!(rest, notices[1..]);
 }
 
@@ -299,7 +299,19 @@ async fn a_row_that_makes_no_sense_spoils_itself_only() {
         .into_iter()
         .map(|health| health.asset.to_string())
         .collect();
-    assert_eq!(names, ["c"]);
+    assert_eq!(names, ["b", "c"], "a time that is none is forgotten, a name that is none is left out");
+
+    // What waits for a person is never left out, whatever its row holds.
+    let job = desk.add("hero-image", "odd").await;
+    desk.exhaust(job).await;
+    desk.sql(
+        "UPDATE jobs SET input = '{\"a\": 1e999}', prompt = CAST(x'41ff' AS TEXT), error = CAST(x'ff' AS TEXT)",
+    )
+    .await;
+    let queue = manual_queue(&desk.pools.readers, 10).await.expect("lists");
+    assert_eq!(queue[0].input, Some(json!("{\"a\": 1e999}")));
+    assert_eq!(queue[0].prompt.as_deref(), Some("A\u{fffd}"));
+    assert_eq!(desk.read(job).await.error.as_deref(), Some("\u{fffd}"));
 }
 
 #[tokio::test]
@@ -319,17 +331,31 @@ async fn a_tick_enqueues_its_job_once() {
         job: job.cloned(),
         now,
     };
-    assert_eq!(last_tick(&desk.pools.readers, "monday").await.expect("reads"), None);
+    assert_eq!(
+        last_tick(&desk.pools.readers, "monday", after(now, Duration::from_secs(60))).await.expect("reads"),
+        None
+    );
     assert!(tick(writer, &at(0, Some(&job))).await.expect("ticks"));
     assert!(!tick(writer, &at(0, Some(&job))).await.expect("ticks"), "a second daemon changes nothing");
     assert!(tick(writer, &at(1, Some(&job))).await.expect("ticks"), "its job lives: the tick is done");
     assert!(tick(writer, &at(2, None)).await.expect("ticks"));
-    let latest = last_tick(&desk.pools.readers, "monday").await.expect("reads");
+    let latest =
+        last_tick(&desk.pools.readers, "monday", after(now, Duration::from_secs(60))).await.expect("reads");
     assert_eq!(latest, Some(after(now, Duration::from_secs(2))));
     let filter = JobFilter { limit: 10, ..JobFilter::default() };
     assert_eq!(jobs(&desk.pools.readers, &filter).await.expect("lists").len(), 1);
     let bad = NewJob { asset: "hero-imge".into(), ..job };
     assert!(refusal(tick(writer, &at(3, Some(&bad))).await).contains("unknown asset"));
-    let latest = last_tick(&desk.pools.readers, "monday").await.expect("reads");
+    let latest =
+        last_tick(&desk.pools.readers, "monday", after(now, Duration::from_secs(60))).await.expect("reads");
     assert_eq!(latest, Some(after(now, Duration::from_secs(2))), "its tick was not written");
+
+    // A tick that never was or is yet to come does not keep the next ones from coming.
+    desk.sql(
+        "INSERT INTO recurring_ticks (schedule, tick, created_at) VALUES ('monday', '2025-99-99T00:00:00.000Z', ''),
+             ('monday', '20', ''), ('monday', CAST(x'30ff' AS TEXT), ''), ('monday', '9999-01-01T00:00:00.000Z', '')",
+    )
+    .await;
+    let again = last_tick(&desk.pools.readers, "monday", after(now, Duration::from_secs(60))).await;
+    assert_eq!(again.expect("reads"), latest);
 }
