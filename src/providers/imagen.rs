@@ -15,6 +15,7 @@ use super::encoded::decoded;
 use super::google;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::scrub;
 use super::vendor_error::VendorError;
 
 /// The protocol `imagen`.
@@ -110,7 +111,7 @@ fn picture(call: &Call<'_>, predictions: Vec<Prediction>) -> Result<Interpreted,
     let bytes = decoded(&encoded, "picture").map_err(|failure| Failure { cost_micros, ..failure })?;
     let mut metadata = Map::new();
     if let Some(revised) = prompt.filter(|prompt| !prompt.is_empty()) {
-        metadata.insert("revised_prompt".to_owned(), revised.into());
+        metadata.insert("revised_prompt".to_owned(), scrub::kept(&revised).into());
     }
     let output = Output::plain(Body::File(bytes));
     let model = call.provider.model.clone();

@@ -17,10 +17,8 @@ use super::encoded::decoded;
 use super::options::{self, ImageOptions};
 use super::picture_size::{Family, size_for};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::scrub;
 use super::vendor_error::VendorError;
-
-/// Most characters of a revised prompt that are kept.
-const MOST_REVISED: usize = 8_000;
 
 /// The protocol `openai-images`.
 pub(super) struct OpenAiImages;
@@ -102,9 +100,7 @@ impl Images {
         let Some(image) = found else { return Err(Failure::unusable("the answer holds no picture")) };
         let mut metadata = Map::new();
         if let Some(revised) = image.revised_prompt.filter(|revised| !revised.is_empty()) {
-            // It is kept with the job; a whole reply of it would fill the database.
-            let revised: String = revised.chars().take(MOST_REVISED).collect();
-            metadata.insert("revised_prompt".to_owned(), revised.into());
+            metadata.insert("revised_prompt".to_owned(), scrub::kept(&revised).into());
         }
         let output = |bytes| Output {
             claimed_type,
