@@ -29,7 +29,7 @@ const FARTHEST_LEASE: Duration = Duration::from_secs(86_400);
 const LONGEST_OWNER: i64 = 4_096;
 
 /// One index seek per level, highest first; SQLite stops at the limit before it opens the lower levels.
-const DUE: &str = "
+pub(super) const DUE: &str = "
     SELECT id, priority, run_at,
         (SELECT octet_length(input) + coalesce(octet_length(prompt), 0) FROM jobs WHERE jobs.id = due.id),
         (SELECT deaths FROM jobs WHERE jobs.id = due.id) FROM (
@@ -46,7 +46,7 @@ const DUE: &str = "
     ) AS due LIMIT $3";
 
 /// One index seek for each asset and level.
-const NEXT_DUE: &str = "
+pub(super) const NEXT_DUE: &str = "
     SELECT min((SELECT min(run_at) FROM jobs
                 WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at > $2))
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
@@ -59,16 +59,16 @@ const ORPHANED: &str = "
         AND id NOT IN (SELECT value FROM json_each($5))
     ORDER BY priority DESC, run_at, id LIMIT $3";
 
-const CLAIM: &str = "
-    UPDATE jobs
+pub(super) const CLAIM: &str = "
+    UPDATE jobs NOT INDEXED
     SET status = 'running', lease_token = $2, lease_until = $3, lease_owner = $4,
         started_at = coalesce(started_at, $5), updated_at = $5
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'pending' AND run_at <= $5
     RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
 
 /// The last holder ran the job alone where two had died before it ([`ALONE_FROM`]).
-const TAKE_OVER: &str = "
-    UPDATE jobs
+pub(super) const TAKE_OVER: &str = "
+    UPDATE jobs NOT INDEXED
     SET lease_token = $2, lease_until = $3, lease_owner = $4, updated_at = $5,
         deaths = min(deaths, 1000000) + 1, solo_deaths = min(solo_deaths, 1000000) + (deaths >= 2)
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running'
@@ -127,7 +127,7 @@ pub(super) async fn renew(
     let held: Vec<Value> = held.iter().map(|(token, job)| json!([job, token.0])).collect();
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let rows = sqlx::query(
-        "UPDATE jobs SET lease_until = $2
+        "UPDATE jobs NOT INDEXED SET lease_until = $2
          FROM (SELECT value ->> 0 AS id, value ->> 1 AS token FROM json_each($1)) AS held
          WHERE jobs.id = held.id AND +jobs.lease_token = held.token AND +jobs.status = 'running'
          RETURNING jobs.lease_token, jobs.id",

@@ -19,7 +19,7 @@ use crate::store::ledger::{
 
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
 
-const BEGIN: &str = "
+pub(super) const BEGIN: &str = "
     INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, fingerprint, started_at)
     SELECT $1, $2, $3, $4, $5, $6, 'started', $7, $8
     WHERE EXISTS (SELECT 1 FROM jobs WHERE id = $2 AND +lease_token = $9 AND +status = 'running')
@@ -27,7 +27,7 @@ const BEGIN: &str = "
 
 /// The first verdict wins: an attempt is settled once, whoever holds its job by then. Where the job was deleted, the
 /// attempt's number may be another's by now; a job's number never is.
-const SETTLE: &str = "
+pub(super) const SETTLE: &str = "
     UPDATE attempts
     SET status = $2, class = $3, error = $4, http_status = $5, request_id = $6, finished_at = $7, cost_micros = $8
     WHERE id = $1 AND job_id = $9 AND status IN ('started', 'accepted')";
@@ -39,17 +39,18 @@ const ABANDON: &str = "
     WHERE id = $1 AND job_id = $3 AND status IN ('started', 'accepted')
         AND EXISTS (SELECT 1 FROM runs WHERE id = attempts.run_id AND finished_at IS NOT NULL)";
 
-const INSERT_SETTLED: &str = "
+pub(super) const INSERT_SETTLED: &str = "
     INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, class, error, http_status,
                           request_id, fingerprint, started_at, finished_at, cost_micros)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
            value ->> 8, value ->> 9, value ->> 10, value ->> 11, value ->> 12, value ->> 13, value ->> 14
     FROM json_each($1) AS entry
-    WHERE EXISTS (SELECT 1 FROM runs WHERE id = entry.value ->> 0 AND job_id = entry.value ->> 1)";
+    WHERE EXISTS (SELECT 1 FROM runs NOT INDEXED WHERE id = entry.value ->> 0 AND job_id = entry.value ->> 1)";
 
-/// The unary plus keeps the planner from looking jobs up by the token that a whole batch shares.
-const END_JOBS: &str = "
-    UPDATE jobs
+/// By rowid and nothing else: with an index to choose, the planner would look jobs up by the token that a whole
+/// batch shares.
+pub(super) const END_JOBS: &str = "
+    UPDATE jobs NOT INDEXED
     SET status = e.status, lease_token = NULL, lease_until = NULL, lease_owner = NULL,
         provider_override = CASE WHEN e.status = 'pending' THEN provider_override END,
         url = CASE WHEN e.status = 'done' THEN e.url ELSE jobs.url END,
@@ -70,8 +71,8 @@ const END_JOBS: &str = "
     WHERE jobs.id = e.id AND +jobs.lease_token = e.token AND +jobs.status = 'running'
     RETURNING jobs.id";
 
-const END_RUNS: &str = "
-    UPDATE runs
+pub(super) const END_RUNS: &str = "
+    UPDATE runs NOT INDEXED
     SET finished_at = $2, outcome = e.outcome, provider = e.provider, fallback_used = e.fallback_used,
         error = e.error, prompt_digest = e.prompt_digest
     FROM (SELECT value ->> 0 AS id, value ->> 1 AS outcome, value ->> 2 AS provider, value ->> 3 AS fallback_used,
@@ -423,9 +424,8 @@ pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) ->
     Ok(deleted)
 }
 
-/// Statistics for the planner, and the write-ahead log folded back where no reader holds it.
+/// Folds the write-ahead log back where no reader holds it.
 pub(super) async fn tend(writer: &SqlitePool) -> Result<(), StoreError> {
-    sqlx::query("PRAGMA optimize").execute(writer).await?;
     sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
     Ok(())
 }

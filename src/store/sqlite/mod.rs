@@ -8,6 +8,8 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+#[cfg(test)]
+mod plans;
 mod runs;
 mod spoiled;
 mod ticks;

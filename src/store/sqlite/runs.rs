@@ -20,7 +20,7 @@ use crate::store::error::StoreError;
 const MOST_ATTEMPTS: i64 = 1_000;
 
 /// Opens a run for every job that has none open.
-const OPEN_RUNS: &str = "
+pub(super) const OPEN_RUNS: &str = "
     INSERT INTO runs (job_id, number, chain, override, started_at)
     SELECT j.value ->> 0, 1 + coalesce(last.number, 0), j.value ->> 1, j.value ->> 2, $2
     FROM json_each($1) AS j
@@ -40,11 +40,11 @@ const PAST_ATTEMPTS: &str = "
     FROM json_each($1) AS r JOIN attempts AS a ON a.run_id = r.value
     ORDER BY a.id";
 
-const REFUSALS: &str = "
+pub(super) const REFUSALS: &str = "
     SELECT DISTINCT a.job_id, a.provider, r.prompt_digest
     FROM json_each($1) AS j
-    JOIN attempts AS a ON a.job_id = j.value AND a.class = 'refused'
-    JOIN runs AS r ON r.id = a.run_id AND r.finished_at IS NOT NULL
+    CROSS JOIN attempts AS a ON a.job_id = j.value AND a.class = 'refused'
+    CROSS JOIN runs AS r ON r.id = a.run_id AND r.finished_at IS NOT NULL
     LIMIT 10000";
 
 /// Opens or adopts the runs of claimed jobs. A job whose run cannot be read is spoiled, and no other.

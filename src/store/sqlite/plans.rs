@@ -1,0 +1,62 @@
+//! Holds the hot path's statements to plans that do not depend on how full the tables are.
+
+use sqlx::sqlite::SqlitePool;
+use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
+
+use super::ledger::{BEGIN, END_JOBS, END_RUNS, INSERT_SETTLED, SETTLE};
+use super::{claim, migrate, open, runs};
+
+/// What SQLite does for a statement, one step a line.
+async fn plan(pool: &SqlitePool, sql: &str) -> String {
+    let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")).into_sql_str();
+    let steps = sqlx::query(explain).fetch_all(pool).await.expect(sql);
+    steps.iter().map(|step| step.get::<String, _>(3)).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn no_statement_of_the_hot_path_ever_scans_a_table() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("backstop.db");
+    let pools = open::open(&path).await.expect("opens");
+    migrate::migrate(&pools, &path).await.expect("migrates");
+    // Somebody's ANALYZE at night: a million jobs wait, and the indexes of what runs are empty.
+    let statistics = "ANALYZE; INSERT INTO sqlite_stat1 VALUES
+        ('jobs', 'jobs_due', '1000000 2001 2001 2001 1'), ('jobs', 'jobs_by_token', '0 0'),
+        ('jobs', 'jobs_leased', '0 0'), ('attempts', 'attempts_refused', '0 0'),
+        ('attempts', 'attempts_by_run', '1000000 1'), ('runs', 'sqlite_autoindex_runs_1', '1000000 1 1');";
+    let hot = [
+        ("END_JOBS", END_JOBS),
+        ("END_RUNS", END_RUNS),
+        ("INSERT_SETTLED", INSERT_SETTLED),
+        ("SETTLE", SETTLE),
+        ("BEGIN", BEGIN),
+        ("CLAIM", claim::CLAIM),
+        ("TAKE_OVER", claim::TAKE_OVER),
+        ("DUE", claim::DUE),
+        ("NEXT_DUE", claim::NEXT_DUE),
+        ("OPEN_RUNS", runs::OPEN_RUNS),
+        ("REFUSALS", runs::REFUSALS),
+    ];
+    for with_statistics in [false, true] {
+        if with_statistics {
+            sqlx::raw_sql(statistics).execute(&pools.writer).await.expect("analyses");
+            sqlx::raw_sql("ANALYZE sqlite_schema").execute(&pools.writer).await.expect("reads them");
+        }
+        for (name, sql) in hot {
+            let plan = plan(&pools.writer, sql).await;
+            let scans = |table: &str| plan.lines().any(|step| step.starts_with(&format!("SCAN {table}")));
+            for table in ["jobs", "runs", "attempts", "last", "a ", "r "] {
+                assert!(!scans(table), "{name}, statistics: {with_statistics}\n{plan}");
+            }
+        }
+    }
+    pools.close().await;
+    // The next start forgets them.
+    let pools = open::open(&path).await.expect("opens");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_stat1")
+        .fetch_one(&pools.writer)
+        .await
+        .expect("counts");
+    assert_eq!(left, 0);
+    pools.close().await;
+}
