@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::plan::{self, decision};
+use super::retiring;
 use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
 use super::wire;
@@ -26,7 +27,8 @@ const UNIT_STOPS_AFTER: Duration = Duration::from_secs(120);
   backstop check
   backstop check --config new.toml && systemctl reload backstop
 
-Exit code 2 when there is a mistake. A missing key is none: its links are skipped.")]
+Exit code 2 when there is a mistake. A missing key is none: its links are skipped. Nor is a model that its vendor
+switched off or will within 90 days: it is warned of.")]
 pub(super) struct Args {}
 
 pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
@@ -69,26 +71,29 @@ fn good(session: &Session, config: &Config) -> Said {
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
-    let warnings = warnings(config);
-    for warning in &warnings {
-        writeln!(text, "\n{} {warning}", paint(WAITS, "Note:")).unwrap_or_default();
+    let mut warnings: Vec<Value> = grace_beyond_the_unit(config).into_iter().collect();
+    warnings.extend(retiring::warnings(config, (session.clock)()).iter().map(|warning| json!(warning)));
+    for (at, warning) in warnings.iter().enumerate() {
+        let gap = if at == 0 { "\n" } else { "" };
+        let sentence = warning["sentence"].as_str().unwrap_or_default();
+        writeln!(text, "{gap}{} {sentence}", paint(WAITS, "warning:")).unwrap_or_default();
     }
     let json = json!({ "mistakes": [], "warnings": warnings, "configuration": config.redacted_json() });
     Said::fine(text, json)
 }
 
-/// What is right in itself and will surprise all the same.
-fn warnings(config: &Config) -> Vec<String> {
+/// A grace that is right in itself, and will surprise under systemd all the same.
+fn grace_beyond_the_unit(config: &Config) -> Option<Value> {
     let (grace, unit) = (config.queue.grace, UNIT_STOPS_AFTER);
-    if grace < unit {
-        return Vec::new();
-    }
-    vec![format!(
-        "queue.grace is {}, and deploy/backstop.service lets systemd kill the daemon {} after it was told to stop; \
-         raise TimeoutStopSec= with it (systemctl edit backstop)",
-        humantime::format_duration(grace),
-        humantime::format_duration(unit),
-    )]
+    (grace >= unit).then(|| {
+        let sentence = format!(
+            "queue.grace is {}, and deploy/backstop.service lets systemd kill the daemon {} after it was told to \
+             stop; raise TimeoutStopSec= with it (systemctl edit backstop)",
+            humantime::format_duration(grace),
+            humantime::format_duration(unit),
+        );
+        json!({ "key": "queue.grace", "sentence": sentence })
+    })
 }
 
 fn chain(text: &mut String, plan: &Plan) {

@@ -14,6 +14,7 @@ mod migrate;
 mod plan;
 mod providers;
 mod resolve;
+mod retiring;
 mod retry;
 mod said;
 pub mod serve;

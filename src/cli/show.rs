@@ -132,14 +132,33 @@ fn delivered(text: &mut String, story: &JobStory) {
     if let Some(kind) = &job.content_type {
         field(text, "is", format!("{kind}{}", measures(job.metadata.as_ref())));
     }
-    if let Some(attribution) = job.metadata.as_ref().and_then(|all| all.get("attribution")) {
-        let words = attribution.as_str().map_or_else(|| attribution.to_string(), str::to_owned);
-        field(text, "attribution", preview(&words, 200));
+    if let Some(credit) = job.metadata.as_ref().and_then(|all| all.get("attribution")) {
+        attribution(text, credit);
     }
     let cost: i64 =
         story.history.iter().flat_map(|run| &run.attempts).map(|attempt| attempt.cost_micros).sum();
     if cost > 0 {
         field(text, "cost", dollars(cost));
+    }
+}
+
+/// Whom to credit and how, line by line. Providers write an object; a person's row may hold a sentence.
+fn attribution(text: &mut String, credit: &Value) {
+    let Some(fields) = credit.as_object() else {
+        let words = credit.as_str().map_or_else(|| credit.to_string(), str::to_owned);
+        return field(text, "attribution", preview(&words, 200));
+    };
+    let known = [
+        ("text", "attribution"),
+        ("source_url", "  work"),
+        ("author_url", "  author"),
+        ("hotlink_url", "  shown at"),
+        ("licence", "  licence"),
+    ];
+    for (key, name) in known {
+        if let Some(words) = fields.get(key).and_then(Value::as_str) {
+            field(text, name, preview(words, 400));
+        }
     }
 }
 
@@ -288,6 +307,21 @@ pub(super) fn colour(status: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_credit_is_readable() {
+        let check = |credit: Value, expected: &str| {
+            let mut text = String::new();
+            attribution(&mut text, &credit);
+            assert_eq!(text, expected, "{credit}");
+        };
+        check(json!("Photo by A"), "  attribution Photo by A\n");
+        check(json!(["odd"]), "  attribution [\"odd\"]\n");
+        let credit = json!({"text": "Photo by A on Lummi", "author": "A", "author_url": "https://l.example/a",
+            "source_url": "https://l.example/p", "licence": "Link both."});
+        let expected = "  attribution Photo by A on Lummi\n    work      https://l.example/p\n    author    https://l.example/a\n    licence   Link both.\n";
+        check(credit, expected);
+    }
 
     #[test]
     fn money_and_time_are_written_as_people_read_them() {

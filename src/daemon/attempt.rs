@@ -28,6 +28,10 @@ const SHORT_TEXT: usize = 64 * 1024;
 /// Between two looks at an accepted operation.
 const POLL: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(10) };
 
+/// Polls in a row that may say the operation is lost. Right after the submit a vendor may not know it yet, and a
+/// file may not be there yet; after so many the answer stands, and waiting on would use up the link's time.
+const MOST_LOST_POLLS: u32 = 5;
+
 /// Between two tries of the vault with an output in hand.
 const VAULT_PATIENCE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
 
@@ -206,6 +210,7 @@ impl Run {
             self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
         }
         let mut polls = 0;
+        let mut failures = PollFailures::default();
         loop {
             // A stopping daemon hands operations back at once: the next one polls on.
             self.pause(POLL.equal_jitter(polls, self.shared.jitter())).await?;
@@ -219,11 +224,13 @@ impl Run {
             let answer = self.interruptible(begun, AssertUnwindSafe(polling).catch_unwind()).await?;
             match answer {
                 Ok(Ok(Answer::Output(output))) => return Ok(Ok(output)),
-                Ok(Ok(Answer::Accepted { .. })) => {}
-                Ok(Err(failure)) if is_no_verdict(&failure.class) => {
+                Ok(Ok(Answer::Accepted { .. })) => failures = PollFailures::default(),
+                Ok(Err(failure)) => {
+                    if failures.is_verdict(&failure.class) {
+                        return Ok(Err(failure));
+                    }
                     tracing::debug!(provider = %call.provider, %failure, "a poll without answer");
                 }
-                Ok(Err(failure)) => return Ok(Err(failure)),
                 Err(_) => return Ok(Err(Failure::unusable("the provider's translator panicked"))),
             }
         }
@@ -376,6 +383,20 @@ fn without_probe(
     }
 }
 
+/// The failed polls of an operation since the last one that said it is running.
+#[derive(Debug, Default)]
+struct PollFailures {
+    lost: u32,
+}
+
+impl PollFailures {
+    /// Whether this failure ends the attempt.
+    fn is_verdict(&mut self, class: &FailureClass) -> bool {
+        self.lost = if *class == FailureClass::UnknownOutcome { self.lost + 1 } else { 0 };
+        !is_no_verdict(class) || self.lost >= MOST_LOST_POLLS
+    }
+}
+
 /// Whether a failed poll says nothing about the operation.
 fn is_no_verdict(class: &FailureClass) -> bool {
     match class {
@@ -390,5 +411,31 @@ fn is_no_verdict(class: &FailureClass) -> bool {
         | FailureClass::Invalid
         | FailureClass::Refused { .. }
         | FailureClass::Unusable => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_nobody_knows_is_asked_after_a_few_times_and_any_other_silence_for_ever() {
+        let lost = FailureClass::UnknownOutcome;
+        let mut failures = PollFailures::default();
+        for _ in 0..100 {
+            assert!(!failures.is_verdict(&FailureClass::TimedOut));
+        }
+        for _ in 1..MOST_LOST_POLLS {
+            assert!(!failures.is_verdict(&lost));
+        }
+        assert!(
+            !failures.is_verdict(&FailureClass::Transient),
+            "a poll without answer starts the count anew"
+        );
+        for _ in 1..MOST_LOST_POLLS {
+            assert!(!failures.is_verdict(&lost));
+        }
+        assert!(failures.is_verdict(&lost));
+        assert!(PollFailures::default().is_verdict(&FailureClass::Auth));
     }
 }

@@ -1,14 +1,17 @@
-//! Is this output usable: images decoded, text measured, other media recognised.
+//! Is this output usable: images decoded, text measured, the containers of video and sound read.
 //!
 //! A provider's word is believed nowhere: what an output is, is read from its bytes.
 
+mod mp4;
 mod picture;
+mod recording;
 mod refusal;
 mod sniff;
+mod sound;
 mod text;
+mod webm;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use crate::domain::accept::Acceptance;
 use crate::domain::ask::{Body, Checked};
@@ -35,8 +38,10 @@ impl Checker {
 
     /// Whether this output is an asset.
     ///
-    /// Text is checked in place. Images are decoded in a blocking thread, a few at once. Video and audio are
-    /// recognised by their first bytes and held to `min_bytes`; their size and duration are not measured.
+    /// Text is checked in place. Images are decoded in a blocking thread, a few at once. Of video (MP4, QuickTime,
+    /// WebM, Matroska) and sound (WAV, MP3, Ogg, M4A) the container is read in a blocking thread for size, length
+    /// and whether it is whole; their frames are not decoded. Other containers are recognised, and fail where the
+    /// rules ask for what cannot be read.
     ///
     /// # Errors
     /// `unusable` with what is wrong, or `refused` where the output is a model's refusal in prose.
@@ -48,20 +53,12 @@ impl Checker {
                 self.expect_size(&bytes)?;
                 picture::check(bytes, &self.rules).await
             }
-            Medium::Video | Medium::Audio => self.recognise(file(body)),
+            Medium::Video | Medium::Audio => {
+                let bytes = file(body);
+                self.expect_size(&bytes)?;
+                recording::check(bytes, self.medium, &self.rules).await
+            }
         }
-    }
-
-    fn recognise(&self, bytes: Bytes) -> Result<Checked, Failure> {
-        self.expect_size(&bytes)?;
-        let (content_type, extension) = match (sniff::kind(&bytes), self.medium) {
-            (Kind::Video(content_type, extension), Medium::Video)
-            | (Kind::Audio(content_type, extension), Medium::Audio) => (content_type, extension),
-            (other, medium) => return Err(mistaken(other, &bytes, medium)),
-        };
-        let mut measured = Map::new();
-        measured.insert("bytes".to_owned(), Value::from(bytes.len()));
-        Ok(Checked { body: Body::File(bytes), content_type, extension, measured })
     }
 
     fn expect_size(&self, bytes: &Bytes) -> Result<(), Failure> {

@@ -41,7 +41,7 @@ pub(super) async fn check(bytes: Bytes, rules: &Acceptance) -> Result<Checked, F
     };
     let held = bytes.clone();
     let (width, height) = guarded(move || decode(&held, format)).await?;
-    expect_shape(width, height, rules)?;
+    expect_shape("image", width, height, rules)?;
     let mut measured = Map::new();
     measured.insert("width".to_owned(), Value::from(width));
     measured.insert("height".to_owned(), Value::from(height));
@@ -152,20 +152,21 @@ fn too_large() -> Failure {
     Failure::unusable(format!("the image is larger than {MAX_SIDE} x {MAX_SIDE} pixels or 256 MiB decoded"))
 }
 
-fn expect_shape(width: u32, height: u32, rules: &Acceptance) -> Result<(), Failure> {
+/// Holds a picture, or a moving one, to the wanted size and ratio.
+pub(super) fn expect_shape(what: &str, width: u32, height: u32, rules: &Acceptance) -> Result<(), Failure> {
     if rules.min_width.is_some_and(|least| width < least)
         || rules.min_height.is_some_and(|least| height < least)
     {
         let side = |least: Option<u32>| least.map_or("any".to_owned(), |n| n.to_string());
         return Err(Failure::unusable(format!(
-            "the image is {width} x {height} pixels, at least {} x {} are wanted",
+            "the {what} is {width} x {height} pixels, at least {} x {} are wanted",
             side(rules.min_width),
             side(rules.min_height)
         )));
     }
     match rules.aspect {
         Some(aspect) if !aspect.fits(width, height) => {
-            Err(Failure::unusable(format!("the image is {width} x {height} pixels, which is not {aspect}")))
+            Err(Failure::unusable(format!("the {what} is {width} x {height} pixels, which is not {aspect}")))
         }
         Some(_) | None => Ok(()),
     }

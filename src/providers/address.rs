@@ -1,6 +1,7 @@
 //! Which addresses may be called: the configured ones as the operator wrote them, and, of those a reply names,
 //! only public ones.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -41,7 +42,7 @@ pub(super) fn base(text: &str, has_key: bool) -> Result<(Url, Reach), String> {
 
 /// The address of a path of the API. `path` begins with the API's version; where the configured address has
 /// one (`/v1`, `/api/v1`, `/v1beta/openai`), that one counts.
-pub(super) fn endpoint(base: &Url, path: &str) -> Url {
+pub(super) fn endpoint(base: &Url, path: &str, query: &[(Cow<'static, str>, String)]) -> Url {
     let is_version = |segment: &str| {
         let mut chars = segment.chars();
         chars.next() == Some('v') && chars.next().is_some_and(|c| c.is_ascii_digit())
@@ -54,7 +55,25 @@ pub(super) fn endpoint(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{configured}/{rest}"));
     url.set_fragment(None);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
     url
+}
+
+/// A configured address with another host: `host` or `host:port`.
+pub(super) fn at_host(base: &Url, authority: &str) -> Option<Url> {
+    let named = Url::parse(&format!("{}://{authority}/", base.scheme())).ok()?;
+    let mut url = base.clone();
+    url.set_host(Some(named.host_str()?)).ok()?;
+    url.set_port(named.port()).ok()?;
+    Some(url)
+}
+
+/// Whether two addresses are of one host, by scheme, name and port: what may be sent to the one may be sent to
+/// the other.
+pub(super) fn same_host(a: &Url, b: &Url) -> bool {
+    a.origin() == b.origin() && a.origin().is_tuple()
 }
 
 /// Whether a provider is configured to call this very host.
@@ -243,7 +262,7 @@ mod tests {
     fn the_version_stands_once_however_the_address_was_written() {
         let check = |text: &str, expected: &str| {
             let base = Url::parse(text).expect("valid");
-            assert_eq!(endpoint(&base, "v1/chat/completions").as_str(), expected);
+            assert_eq!(endpoint(&base, "v1/chat/completions", &[]).as_str(), expected);
         };
         for text in
             ["https://v.example", "https://v.example/", "https://v.example/v1", "https://v.example/v1//"]
@@ -254,5 +273,9 @@ mod tests {
         check("https://o.example/relay", "https://o.example/relay/v1/chat/completions");
         check("https://g.example/v1beta/openai/", "https://g.example/v1beta/openai/chat/completions");
         check("https://a.example/v1?api-version=2#x", "https://a.example/v1/chat/completions?api-version=2");
+        let base = Url::parse("https://a.example/v1?api-version=2").expect("valid");
+        let query = [("query".into(), "red fox&key=1".to_owned())];
+        let url = endpoint(&base, "v1/search", &query);
+        assert_eq!(url.as_str(), "https://a.example/v1/search?api-version=2&query=red+fox%26key%3D1");
     }
 }

@@ -37,8 +37,8 @@ struct StopDetails {
 }
 
 impl Protocol for Anthropic {
-    fn auth(&self) -> Auth {
-        Auth { header: "x-api-key", prefix: "" }
+    fn auth(&self, _provider: &Provider) -> Auth {
+        Auth::bare("x-api-key")
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
@@ -59,9 +59,8 @@ impl Protocol for Anthropic {
         }
         body.extend(options.extra);
         Ok(HttpRequest {
-            path: "v1/messages".to_owned(),
-            headers: vec![("anthropic-version", "2023-06-01".to_owned())],
-            body: Some(Value::Object(body)),
+            headers: vec![("anthropic-version".into(), "2023-06-01".to_owned())],
+            ..HttpRequest::post("v1/messages", body)
         })
     }
 

@@ -178,10 +178,12 @@ mod tests {
             .filter(|facts| facts.supported)
             .map(|facts| facts.name.as_str())
             .collect();
-        assert_eq!(
-            supported,
-            ["anthropic", "command", "openai-chat", "openai-images", "template", "title-card"]
-        );
+        let spoken = |name: &str| super::super::protocol::named(name).is_some();
+        let local = ["command", "template", "title-card"];
+        for facts in &catalog().protocols {
+            let speaks = spoken(&facts.name) || local.contains(&facts.name.as_str());
+            assert_eq!(supported.contains(&facts.name.as_str()), speaks, "{}", facts.name);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The one place where a vendor's error becomes a failure class.
 
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{Days, NaiveDate, NaiveTime};
+use chrono_tz::America::Los_Angeles;
 
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Repeat;
@@ -8,7 +9,7 @@ use crate::domain::time::Timestamp;
 
 use super::hints;
 use super::protocol::{Call, HttpReply};
-use super::vendor_error::VendorError;
+use super::vendor_error::{NO_ALLOWANCE, VendorError};
 
 /// Words for programs that mean: nothing more until somebody pays, whatever the status. OpenAI's family,
 /// Anthropic's, ElevenLabs', Google's Interactions.
@@ -77,8 +78,14 @@ const RATE_LIMITED: &[&str] = &[
     "too_many_concurrent_requests",
 ];
 
-const OVERLOADED: &[&str] =
-    &["overloaded_error", "server_is_overloaded", "service_unavailable_error", "api_error", "server_error"];
+const OVERLOADED: &[&str] = &[
+    "overloaded_error",
+    "server_is_overloaded",
+    "service_unavailable_error",
+    "service_unavailable",
+    "api_error",
+    "server_error",
+];
 
 /// The failure that a reply's error is.
 pub(super) fn failure(call: &Call<'_>, reply: &HttpReply, error: &VendorError) -> Failure {
@@ -91,6 +98,29 @@ pub(super) fn failure(call: &Call<'_>, reply: &HttpReply, error: &VendorError) -
     Failure::new(class, message(reply, error))
 }
 
+/// The failure of a request that only begins a generation. Whatever a vendor's server says of its own trouble,
+/// the job may have been taken; a status below 500 says that it was not.
+pub(super) fn submit_failure(call: &Call<'_>, reply: &HttpReply, error: &VendorError) -> Failure {
+    let mut found = failure(call, reply, error);
+    if reply.status >= 500 && found.class == FailureClass::Transient {
+        found.class = fate(call.repeat);
+    }
+    found
+}
+
+/// Whether a sentence speaks of a content policy.
+pub(super) fn speaks_of_policy(words: &str) -> bool {
+    let words = words.to_lowercase();
+    REFUSED_WORDS.iter().any(|phrase| words.contains(phrase))
+}
+
+/// Google's daily allowances are filled again at midnight in California.
+pub(super) fn midnight_pacific(now: Timestamp) -> Option<Timestamp> {
+    let tomorrow = now.with_timezone(&Los_Angeles).date_naive().checked_add_days(Days::new(1))?;
+    let midnight = tomorrow.and_time(NaiveTime::MIN).and_local_timezone(Los_Angeles);
+    midnight.earliest().map(|at| at.to_utc())
+}
+
 /// The class of an error. `hint` is when the vendor says calls are welcome again.
 fn classify(error: &VendorError, repeat: Repeat, hint: Option<Timestamp>, now: Timestamp) -> FailureClass {
     let words = error.words.as_deref().unwrap_or_default().to_lowercase();
@@ -98,18 +128,21 @@ fn classify(error: &VendorError, repeat: Repeat, hint: Option<Timestamp>, now: T
     let marked = |part: &str| error.markers.iter().any(|marker| marker.contains(part));
     let refusable = (400..500).contains(&error.status);
 
-    // Google words every 429 as "exceeded your current quota"; only its quota ids tell a minute from a day.
+    // An allowance of nothing is filled by the operator, not by time.
+    if error.has(&[NO_ALLOWANCE]) || words.contains("limit: 0,") || words.ends_with("limit: 0") {
+        return FailureClass::Quota { until: None };
+    }
+    // Google words every 429 as "exceeded your current quota"; only its quota ids tell a minute from a day. Where
+    // both are used up, the day counts.
+    if marked("perday") {
+        return FailureClass::Quota { until: midnight_pacific(now) };
+    }
     if marked("perminute") {
         return FailureClass::RateLimited { until: hint };
     }
     // A hint beside a quota is misleading: Google's says seconds for a daily one. The sentence's date counts.
     let unsplash_hourly = error.status == 403 && says(&["rate limit exceeded"]);
-    if error.status == 402
-        || error.has(QUOTA)
-        || marked("perday")
-        || unsplash_hourly
-        || (refusable && says(QUOTA_WORDS))
-    {
+    if error.status == 402 || error.has(QUOTA) || unsplash_hourly || (refusable && says(QUOTA_WORDS)) {
         return FailureClass::Quota { until: regain_date(&words, now) };
     }
     if error.has(REFUSED) || (refusable && error.status != 429 && says(REFUSED_WORDS)) {
@@ -233,7 +266,8 @@ mod tests {
         }
         check(401, &["quota_exceeded"], "", &quota);
         check(403, &[], "Rate Limit Exceeded", &quota);
-        check(429, &["resource_exhausted", "generaterequestsperdayperproject"], "", &quota);
+        check(429, &["resource_exhausted", NO_ALLOWANCE, "generaterequestsperminute"], "", &quota);
+        check(429, &["resource_exhausted"], "Quota exceeded for metric x, limit: 0, model: y", &quota);
         check(429, &["resource_exhausted"], "You exceeded your current quota", &quota);
     }
 
@@ -248,6 +282,17 @@ mod tests {
         {
             check(429, &["enforced_spend_limit_reached"], odd, &Quota { until: UNKNOWN_DAY });
         }
+    }
+
+    #[test]
+    fn a_daily_allowance_of_googles_is_back_at_midnight_in_california() {
+        let day = ["resource_exhausted", "generaterequestsperminute", "generaterequestsperdayperproject"];
+        let until = from_text("2026-08-23T07:00:00.000Z");
+        check(429, &day, "You exceeded your current quota", &Quota { until });
+        let at = |now: &str| midnight_pacific(from_text(now).expect("valid"));
+        assert_eq!(at("2026-11-22T13:49:00.000Z"), from_text("2026-11-23T08:00:00.000Z"), "in winter");
+        assert_eq!(at("2026-11-22T07:59:59.000Z"), from_text("2026-11-22T08:00:00.000Z"), "just before");
+        assert_eq!(at("2026-11-22T08:00:00.000Z"), from_text("2026-11-23T08:00:00.000Z"), "just at it");
     }
 
     #[test]

@@ -1,18 +1,18 @@
-//! Downloads what a reply only named: without the key, within reach, and tried again as a download, because
-//! the generation behind it is paid for.
+//! Downloads what a reply only named: within reach, with the key for the configured host alone and only where
+//! its files need it, and tried again as a download, because the generation behind it is paid for.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::StatusCode;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::domain::failure::{Failure, FailureClass};
 
 use super::address::{self, Reach};
-use super::driver::{Driver, is_out_of_reach, most_bytes, read_body, root_cause};
+use super::driver::{Driver, Vendor, is_out_of_reach, most_bytes, read_body, root_cause};
 use super::protocol::Call;
 
 /// The waits before each further try. A file that was just made may take a moment to reach the vendor's edge.
@@ -20,6 +20,9 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1
 
 /// One try may not take longer than this.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Most redirects of a download.
+const MOST_REDIRECTS: usize = 5;
 
 /// A file from an address that a reply named.
 #[derive(Debug)]
@@ -45,20 +48,20 @@ impl Driver {
     pub(super) async fn download(
         &self,
         address: &str,
-        reach: Reach,
+        vendor: &Vendor,
         call: &Call<'_>,
         deadline: Instant,
     ) -> Result<Download, Failure> {
         let unfit = |why: &str| Failure::unusable(format!("the answer cannot be fetched: {why}"));
         let url = Url::parse(address).map_err(|_| unfit("it names no valid address"))?;
-        address::allow(&url, reach).map_err(|why| unfit(&why))?;
+        address::allow(&url, vendor.reach).map_err(|why| unfit(&why))?;
         let lost = |why: String| {
             let class = FailureClass::without_answer(call.provider.repeat);
             Failure::new(class, format!("the answer is made but its download fails: {why}"))
         };
         let mut pauses = PAUSES.into_iter();
         loop {
-            match self.try_download(url.clone(), reach, most_bytes(call.ask.medium), deadline).await {
+            match self.try_download(url.clone(), vendor, most_bytes(call.ask.medium), deadline).await {
                 Ok(download) => return Ok(download),
                 Err(Miss::Unfit(why)) => return Err(unfit(&why)),
                 Err(Miss::Gone(why)) => return Err(lost(why)),
@@ -73,29 +76,13 @@ impl Driver {
     async fn try_download(
         &self,
         url: Url,
-        reach: Reach,
+        vendor: &Vendor,
         most: usize,
         deadline: Instant,
     ) -> Result<Download, Miss> {
-        let client = match reach {
-            Reach::Public => &self.fetch_public,
-            Reach::Local => &self.fetch_local,
-        };
-        let time = DOWNLOAD_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
-        let response = client.get(url).timeout(time).send().await.map_err(|error| {
-            let error = error.without_url();
-            if error.is_redirect() || is_out_of_reach(&error) {
-                Miss::Unfit(root_cause(&error))
-            } else if error.is_timeout() {
-                Miss::NotYet("no answer in time".to_owned())
-            } else {
-                Miss::NotYet(root_cause(&error))
-            }
-        })?;
+        let deadline = deadline.min(Instant::now() + DOWNLOAD_TIMEOUT);
+        let response = self.follow(url, vendor, deadline).await?;
         let status = response.status();
-        if status.is_redirection() {
-            return Err(Miss::Unfit("it redirects to nothing that can be fetched".to_owned()));
-        }
         if !status.is_success() {
             let why = format!("its address answered {}", status.as_u16());
             return Err(if is_passing(status) { Miss::NotYet(why) } else { Miss::Gone(why) });
@@ -108,6 +95,55 @@ impl Driver {
             Err(cut) => Err(Miss::NotYet(cut.why(most))),
         }
     }
+}
+
+impl Driver {
+    /// The first answer that is no redirect. Redirects are followed here and not by the client, which would
+    /// carry a header of the vendor's own to any host.
+    async fn follow(&self, mut url: Url, vendor: &Vendor, deadline: Instant) -> Result<Response, Miss> {
+        let client = match vendor.reach {
+            Reach::Public => &self.fetch_public,
+            Reach::Local => &self.fetch_local,
+        };
+        let mut keyed = vendor.files_need_key;
+        for _ in 0..=MOST_REDIRECTS {
+            // Once dropped, the key stays dropped: what sends us home from elsewhere is not home.
+            keyed = keyed && address::same_host(&url, &vendor.base);
+            let time = deadline.saturating_duration_since(Instant::now());
+            let mut fetching = client.get(url.clone()).timeout(time);
+            if let Some((name, value)) = vendor.authorization.as_ref().filter(|_| keyed) {
+                fetching = fetching.header(name, value);
+            }
+            let response = fetching.send().await.map_err(unanswered)?;
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            url = target(&response, &url, vendor.reach)?;
+        }
+        Err(Miss::Unfit("it redirects in circles".to_owned()))
+    }
+}
+
+fn unanswered(error: reqwest::Error) -> Miss {
+    let error = error.without_url();
+    if is_out_of_reach(&error) {
+        Miss::Unfit(root_cause(&error))
+    } else if error.is_timeout() {
+        Miss::NotYet("no answer in time".to_owned())
+    } else {
+        Miss::NotYet(root_cause(&error))
+    }
+}
+
+/// Where a redirect leads: to an address that could have been named in the first place.
+fn target(response: &Response, from: &Url, reach: Reach) -> Result<Url, Miss> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let url = location.and_then(|text| from.join(text).ok());
+    let Some(url) = url.filter(|url| matches!(url.scheme(), "https" | "http")) else {
+        return Err(Miss::Unfit("it redirects to nothing that can be fetched".to_owned()));
+    };
+    address::allow(&url, reach).map_err(Miss::Unfit)?;
+    Ok(url)
 }
 
 /// Whether a download may succeed in a moment: not there yet, too fast, or a server in trouble.
@@ -127,6 +163,7 @@ mod tests {
 
     use super::*;
     use crate::domain::time::{Clock, Timestamp};
+    use crate::providers::openai_images::OpenAiImages;
     use crate::providers::recorded::{ask, provider};
 
     /// What a public vendor's reply names must not be reached by any way; nothing is ever accepted here.
@@ -138,6 +175,7 @@ mod tests {
         let (provider, ask) = (provider("openai-images", "m", "https://v.example"), ask());
         let clock: Clock = Arc::new(|| Timestamp::UNIX_EPOCH);
         let call = Call::generation(&provider, &ask, &clock);
+        let vendor = Vendor::new(&provider, &OpenAiImages, None).expect("usable");
         for (address, why) in [
             (format!("https://127.0.0.1:{port}/x"), "private address"),
             (format!("https://localhost:{port}/x"), "no public address"),
@@ -146,8 +184,7 @@ mod tests {
             ("no address".to_owned(), "no valid address"),
         ] {
             let deadline = Instant::now() + Duration::from_secs(5);
-            let failure =
-                driver.download(&address, Reach::Public, &call, deadline).await.expect_err(&address);
+            let failure = driver.download(&address, &vendor, &call, deadline).await.expect_err(&address);
             assert_eq!(failure.class, FailureClass::Unusable, "{address}");
             assert!(failure.message.contains(why), "{address}: {failure}");
         }

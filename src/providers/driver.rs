@@ -18,7 +18,8 @@ use crate::domain::provider::{Provider, Repeat};
 use crate::domain::time::spoken;
 
 use super::address::{self, OutOfReach, Reach, Resolver};
-use super::protocol::{Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::operation;
+use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
 use super::scrub;
 
 /// A host that does not answer the knock by then is down.
@@ -32,6 +33,13 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 /// be a paid call of unknown fate.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
+/// A vendor that takes its time answers a submit and a poll in moments; an output within a poll's answer needs
+/// the rest. Without this bound one silent connection would use up the time of the whole operation.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// A vendor that is told of a use, and does not listen, does not hold up the delivery for longer.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Most of an error's body that is read.
 const ERROR_BYTES: usize = 64 << 10;
 
@@ -41,9 +49,6 @@ const TEXT_BYTES: usize = 4 << 20;
 /// Most of a picture or a sound, also within JSON, and of a video.
 const FILE_BYTES: usize = 64 << 20;
 const VIDEO_BYTES: usize = 256 << 20;
-
-/// Most redirects of a download.
-const MOST_REDIRECTS: usize = 5;
 
 const USER_AGENT: &str = concat!("backstop/", env!("CARGO_PKG_VERSION"));
 
@@ -62,31 +67,34 @@ pub(super) struct Driver {
 /// A provider behind an address: everything its calls have in common.
 pub(super) struct Vendor {
     protocol: &'static dyn Protocol,
-    base: Url,
-    reach: Reach,
+    pub(super) base: Url,
+    pub(super) reach: Reach,
     key: Option<SecretString>,
-    authorization: Option<(HeaderName, HeaderValue)>,
+    pub(super) authorization: Option<(HeaderName, HeaderValue)>,
+    pub(super) files_need_key: bool,
+    long_running: bool,
 }
 
 impl Vendor {
-    /// Checks a provider's address, options and key.
+    /// Checks a provider's address and key; its options are checked before.
     pub(super) fn new(
         provider: &Provider,
         protocol: &'static dyn Protocol,
         key: Option<SecretString>,
     ) -> Result<Self, String> {
-        protocol.check(provider)?;
         let text = provider.base_url.as_deref().ok_or("base_url is missing; say where its requests go")?;
         let key = key.filter(|key| !key.expose_secret().trim().is_empty());
         let (base, reach) = address::base(text, key.is_some())?;
-        let authorization = key.as_ref().map(|key| authorization(protocol, key)).transpose()?;
-        Ok(Self { protocol, base, reach, key, authorization })
+        let authorization =
+            key.as_ref().map(|key| authorization(&protocol.auth(provider), key)).transpose()?;
+        let files_need_key = protocol.files_need_key(provider);
+        let long_running = protocol.is_long_running(provider);
+        Ok(Self { protocol, base, reach, key, authorization, files_need_key, long_running })
     }
 }
 
 /// The header that carries the key, marked so that nothing prints it.
-fn authorization(protocol: &dyn Protocol, key: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
-    let auth = protocol.auth();
+fn authorization(auth: &Auth, key: &SecretString) -> Result<(HeaderName, HeaderValue), String> {
     let value = format!("{}{}", auth.prefix, key.expose_secret().trim());
     let mut value = HeaderValue::from_str(&value)
         .map_err(|_| "its key holds characters that no HTTP header can; check for a line break".to_owned())?;
@@ -100,8 +108,7 @@ impl Driver {
     pub(super) fn new() -> Result<Self, String> {
         install_tls();
         let calls = || builder().redirect(redirect::Policy::none());
-        let downloads =
-            |reach| move || builder().no_proxy().dns_resolver(Resolver(reach)).redirect(follow_within(reach));
+        let downloads = |reach| move || calls().no_proxy().dns_resolver(Resolver(reach));
         Ok(Self {
             public: build(calls)?,
             local: build(|| calls().no_proxy())?,
@@ -142,36 +149,85 @@ impl Driver {
     async fn exchange(&self, vendor: &Vendor, call: &Call<'_>, deadline: Instant) -> Result<Answer, Failure> {
         let request = match call.operation {
             None => vendor.protocol.request(call)?,
-            Some(operation) => vendor.protocol.poll(call, operation)?,
+            Some(operation) if operation::is_plain(operation) => vendor.protocol.poll(call, operation)?,
+            Some(_) => return Err(operation::odd_id(call.provider)),
         };
-        let time = call.provider.timeout.min(deadline.saturating_duration_since(Instant::now()));
+        let mut time = call.provider.timeout.min(deadline.saturating_duration_since(Instant::now()));
+        if vendor.long_running || call.operation.is_some() {
+            time = time.min(OPERATION_TIMEOUT);
+        }
         if time.is_zero() {
             return Err(Failure::new(FailureClass::TimedOut, "no time was left to call it"));
         }
-        let reply = self.send(vendor, call, request, time).await?;
-        let with_facts = |mut output: Output| {
-            output.http_status = Some(reply.status);
-            output.request_id = reply.request_id();
-            Answer::Output(output)
-        };
-        let interpreted = match vendor.protocol.interpret(call, &reply) {
-            Ok(Interpreted::Output(output)) => Ok(with_facts(output)),
-            Ok(Interpreted::Fetch { url, output }) => {
-                let cost_micros = output.cost_micros;
-                let fetched = self.download(&url, vendor.reach, call, deadline).await;
-                let failed = |failure| Failure { cost_micros, ..failure };
-                fetched.map_err(failed).map(|download| {
-                    let claimed_type = download.content_type.or(output.claimed_type.clone());
-                    with_facts(Output { body: Body::File(download.bytes), claimed_type, ..output })
-                })
-            }
+        let mut reply = self.send(vendor, call, request, time).await?;
+        let mut interpreted = vendor.protocol.interpret(call, &reply);
+        if let Ok(Interpreted::Then(request)) = interpreted {
+            let time = OPERATION_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+            reply = self.send(vendor, call, request, time).await?;
+            interpreted = vendor.protocol.interpret_result(call, &reply);
+        }
+        let answer = match interpreted {
+            Ok(interpreted) => self.settle(vendor, call, interpreted, deadline).await,
             Err(failure) => Err(failure),
         };
-        interpreted.map_err(|failure| Failure {
-            http_status: failure.http_status.or(Some(reply.status)),
-            request_id: failure.request_id.clone().or_else(|| reply.request_id()),
-            ..failure
-        })
+        let request_id = || reply.request_id();
+        match answer {
+            Ok(Answer::Output(output)) => {
+                let (http_status, request_id) = (Some(reply.status), request_id());
+                Ok(Answer::Output(Output { http_status, request_id, ..output }))
+            }
+            Ok(accepted @ Answer::Accepted { .. }) => Ok(accepted),
+            Err(failure) => Err(Failure {
+                http_status: failure.http_status.or(Some(reply.status)),
+                request_id: failure.request_id.clone().or_else(request_id),
+                ..failure
+            }),
+        }
+    }
+
+    /// Does what a reply calls for.
+    async fn settle(
+        &self,
+        vendor: &Vendor,
+        call: &Call<'_>,
+        interpreted: Interpreted,
+        deadline: Instant,
+    ) -> Result<Answer, Failure> {
+        match interpreted {
+            Interpreted::Output(output) => Ok(Answer::Output(output)),
+            Interpreted::Accepted { operation } if operation::is_plain(&operation) => {
+                Ok(Answer::Accepted { operation })
+            }
+            Interpreted::Accepted { .. } => Err(operation::odd_id(call.provider)),
+            Interpreted::Fetch { url, output } => {
+                self.fetch(&url, output, vendor, call, deadline).await.map(Answer::Output)
+            }
+            Interpreted::FetchAndTell { url, output, tell } => {
+                let mut output = self.fetch(&url, output, vendor, call, deadline).await?;
+                let time = TELL_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+                let told = self.send(vendor, call, tell, time).await;
+                let is_told = told.is_ok_and(|reply| reply.is_success());
+                output.metadata.insert("use_reported".to_owned(), is_told.into());
+                Ok(Answer::Output(output))
+            }
+            Interpreted::Then(_) => Err(Failure::unusable("its answers only lead to further questions")),
+        }
+    }
+
+    /// Fetches an output's file. What was made is billed also where it does not arrive.
+    async fn fetch(
+        &self,
+        url: &str,
+        output: Output,
+        vendor: &Vendor,
+        call: &Call<'_>,
+        deadline: Instant,
+    ) -> Result<Output, Failure> {
+        let cost_micros = output.cost_micros;
+        let fetched = self.download(url, vendor, call, deadline).await;
+        let download = fetched.map_err(|failure| Failure { cost_micros, ..failure })?;
+        let claimed_type = download.content_type.or(output.claimed_type.clone());
+        Ok(Output { body: Body::File(download.bytes), claimed_type, ..output })
     }
 
     /// Sends a request once and takes in its whole reply.
@@ -186,13 +242,19 @@ impl Driver {
             Reach::Public => &self.public,
             Reach::Local => &self.local,
         };
-        let url = address::endpoint(&vendor.base, &request.path);
+        let base = match &request.authority {
+            Some(authority) => address::at_host(&vendor.base, authority).ok_or_else(|| {
+                Failure::new(FailureClass::Invalid, "the request cannot be sent: its host is none")
+            })?,
+            None => vendor.base.clone(),
+        };
+        let url = address::endpoint(&base, &request.path, &request.query);
         let mut sending = match &request.body {
             Some(body) => client.post(url).json(body),
             None => client.get(url),
         };
         for (name, value) in request.headers {
-            sending = sending.header(name, value);
+            sending = sending.header(name.as_ref(), value);
         }
         if let Some((name, value)) = &vendor.authorization {
             sending = sending.header(name, value);
@@ -246,19 +308,6 @@ fn build(recipe: impl Fn() -> ClientBuilder) -> Result<Client, String> {
     let roots = roots.filter_map(|root| reqwest::Certificate::from_der(root).ok());
     let built = recipe().tls_certs_only(roots).build();
     built.map_err(|e| format!("the HTTP client cannot be built: {}", root_cause(&e)))
-}
-
-/// Follows a few redirects, each to an address that could have been named in the first place.
-fn follow_within(reach: Reach) -> redirect::Policy {
-    redirect::Policy::custom(move |attempt| {
-        if attempt.previous().len() > MOST_REDIRECTS {
-            return attempt.error("it redirects in circles");
-        }
-        match address::allow(attempt.url(), reach) {
-            Ok(()) => attempt.follow(),
-            Err(why) => attempt.error(why),
-        }
-    })
 }
 
 /// What a call without any reply came to: nothing was sent unless the connection stood.

@@ -7,19 +7,35 @@ mod classify;
 mod cost;
 mod download;
 mod driver;
+mod encoded;
+mod gemini_image;
+mod gemini_video;
+mod google;
 mod hints;
+mod http;
+mod imagen;
+mod keywords;
 pub mod local;
+mod lummi;
 mod makers;
 mod openai_chat;
 mod openai_images;
+mod operation;
 mod options;
+mod pexels;
 mod picture_size;
 pub mod prompt;
 mod protocol;
 #[cfg(test)]
 mod recorded;
+#[cfg(test)]
+mod recorded_properties;
 mod scrub;
+mod stock;
+mod unsplash;
 mod vendor_error;
+mod veo;
+mod video;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -108,7 +124,7 @@ impl Providers {
                 Ok(way) => {
                     ways.insert(provider.name.clone(), (provider.clone(), way));
                 }
-                Err(mistake) => mistakes.push(mistake),
+                Err(wrong) => mistakes.extend(wrong),
             }
         }
         if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
@@ -121,14 +137,19 @@ impl Providers {
     }
 }
 
-fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> Result<Way, String> {
-    if let Some(maker) = makers::maker(provider)? {
+/// The way to a provider, or everything that is wrong with it.
+fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> Result<Way, Vec<String>> {
+    if let Some(maker) = makers::maker(provider).map_err(|wrong| vec![wrong])? {
         return Ok(Way::Local(maker));
     }
     match protocol::named(&provider.protocol) {
         Some(protocol) => {
+            let mistakes = protocol.mistakes(provider);
+            if !mistakes.is_empty() {
+                return Err(mistakes.iter().map(|mistake| mistake.of_provider(provider)).collect());
+            }
             let vendor = Vendor::new(provider, protocol, key);
-            let vendor = vendor.map_err(|why| format!("providers.{}: {why}", provider.name))?;
+            let vendor = vendor.map_err(|why| vec![format!("providers.{}: {why}", provider.name)])?;
             Ok(Way::Vendor(Arc::clone(driver), Box::new(vendor)))
         }
         None => Ok(Way::Unsupported),

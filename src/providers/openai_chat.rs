@@ -50,7 +50,7 @@ struct Message {
 }
 
 impl Protocol for OpenAiChat {
-    fn auth(&self) -> Auth {
+    fn auth(&self, _provider: &Provider) -> Auth {
         BEARER
     }
 
@@ -79,9 +79,8 @@ impl Protocol for OpenAiChat {
         }
         body.extend(options.extra);
         Ok(HttpRequest {
-            path: "v1/chat/completions".to_owned(),
-            headers: vec![("x-client-request-id", call.ask.idempotency_key.clone())],
-            body: Some(Value::Object(body)),
+            headers: vec![("x-client-request-id".into(), call.ask.idempotency_key.clone())],
+            ..HttpRequest::post("v1/chat/completions", body)
         })
     }
 

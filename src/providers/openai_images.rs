@@ -3,9 +3,6 @@
 //! Rests on the vendor's published specification. The call is synchronous and may take two minutes; a dropped
 //! connection is billed all the same.
 
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -16,19 +13,12 @@ use crate::domain::provider::Provider;
 
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
+use super::encoded::decoded;
 use super::options::{self, ImageOptions};
 use super::picture_size::{Family, size_for};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::scrub;
 use super::vendor_error::VendorError;
-
-/// Most characters of a revised prompt that are kept.
-const MOST_REVISED: usize = 8_000;
-
-/// Relays disagree on padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
 
 /// The protocol `openai-images`.
 pub(super) struct OpenAiImages;
@@ -50,7 +40,7 @@ struct Image {
 }
 
 impl Protocol for OpenAiImages {
-    fn auth(&self) -> Auth {
+    fn auth(&self, _provider: &Provider) -> Auth {
         BEARER
     }
 
@@ -82,9 +72,8 @@ impl Protocol for OpenAiImages {
         }
         body.extend(options.extra);
         Ok(HttpRequest {
-            path: "v1/images/generations".to_owned(),
-            headers: vec![("x-client-request-id", call.ask.idempotency_key.clone())],
-            body: Some(Value::Object(body)),
+            headers: vec![("x-client-request-id".into(), call.ask.idempotency_key.clone())],
+            ..HttpRequest::post("v1/images/generations", body)
         })
     }
 
@@ -111,9 +100,7 @@ impl Images {
         let Some(image) = found else { return Err(Failure::unusable("the answer holds no picture")) };
         let mut metadata = Map::new();
         if let Some(revised) = image.revised_prompt.filter(|revised| !revised.is_empty()) {
-            // It is kept with the job; a whole reply of it would fill the database.
-            let revised: String = revised.chars().take(MOST_REVISED).collect();
-            metadata.insert("revised_prompt".to_owned(), revised.into());
+            metadata.insert("revised_prompt".to_owned(), scrub::kept(&revised).into());
         }
         let output = |bytes| Output {
             claimed_type,
@@ -123,28 +110,13 @@ impl Images {
             ..Output::plain(Body::File(bytes))
         };
         match (image.b64_json, image.url) {
-            (Some(encoded), _) => Ok(Interpreted::Output(output(decoded(&encoded)?))),
-            (None, Some(url)) if url.starts_with("data:") => Ok(Interpreted::Output(output(decoded(&url)?))),
+            (Some(encoded), _) => Ok(Interpreted::Output(output(decoded(&encoded, "picture")?))),
+            (None, Some(url)) if url.starts_with("data:") => {
+                Ok(Interpreted::Output(output(decoded(&url, "picture")?)))
+            }
             (None, Some(url)) => Ok(Interpreted::Fetch { url, output: output(Bytes::new()) }),
             (None, None) => Err(Failure::unusable("the answer holds no picture")),
         }
-    }
-}
-
-/// Decodes base64 as relays send it: with line breaks, without padding, or as a `data:` address.
-fn decoded(text: &str) -> Result<Bytes, Failure> {
-    let encoded = match text.strip_prefix("data:") {
-        Some(address) => address.split_once(',').map_or("", |(_, encoded)| encoded),
-        None => text,
-    };
-    let plain = BASE64.decode(encoded).or_else(|_| {
-        let joined: String = encoded.split_ascii_whitespace().collect();
-        BASE64.decode(joined)
-    });
-    match plain {
-        Ok(bytes) if bytes.is_empty() => Err(Failure::unusable("the picture is empty")),
-        Ok(bytes) => Ok(bytes.into()),
-        Err(_) => Err(Failure::unusable("the picture is not valid base64")),
     }
 }
 
@@ -191,19 +163,5 @@ mod tests {
         assert_eq!(body["quality"], "low");
         assert_eq!(body["output_format"], "webp");
         assert_eq!(body["moderation"], "low");
-    }
-
-    #[test]
-    fn base64_is_read_as_relays_send_it() {
-        let check = |text: &str, expected: Option<&[u8]>| {
-            assert_eq!(decoded(text).ok().as_deref(), expected, "{text}");
-        };
-        check("Zm94ZXM=", Some(b"foxes"));
-        check("Zm94ZXM", Some(b"foxes"));
-        check("Zm94\r\nZXM=\n", Some(b"foxes"));
-        check("data:image/png;base64,Zm94ZXM=", Some(b"foxes"));
-        check("", None);
-        check("data:image/png", None);
-        check("<html>", None);
     }
 }

@@ -86,7 +86,7 @@ fn best_of(sizes: &[(u32, u32)], accept: &Acceptance) -> (u32, u32) {
 
 /// The smallest size of the wanted ratio in steps of 16 that is large enough: at least 1024 pixels square, or
 /// 1536 on the longer edge. Larger pictures cost more.
-fn any_size(accept: &Acceptance) -> (u32, u32) {
+pub(super) fn any_size(accept: &Acceptance) -> (u32, u32) {
     let aspect = aspect(accept);
     let (portrait, long, short) = if aspect.width < aspect.height {
         (true, aspect.height, aspect.width)

@@ -30,10 +30,7 @@ impl Template {
     /// # Errors
     /// A sentence saying what is wrong with it, and in which line.
     pub fn compile(source: &str) -> Result<Self, String> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
+        let mut environment = environment();
         environment.add_template_owned(NAME, source.to_owned()).map_err(|error| sentence(&error))?;
         Ok(Self { environment })
     }
@@ -73,7 +70,17 @@ impl Template {
     }
 }
 
-fn sentence(error: &minijinja::Error) -> String {
+/// The rules every template of the configuration is rendered by.
+pub(super) fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment
+}
+
+/// What is wrong with a template, and in which line.
+pub(super) fn sentence(error: &minijinja::Error) -> String {
     let what = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     match error.line() {
         Some(line) => format!("{what} (line {line} of the template)"),

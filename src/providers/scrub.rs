@@ -49,6 +49,13 @@ pub(super) fn word(text: &str, key: Option<&str>) -> Option<String> {
     (!word.is_empty() && !key.is_some_and(|key| quotes(&word, key, KEY_RUN))).then_some(word)
 }
 
+/// A vendor's text for `jobs.metadata`, such as the prompt as it was revised. A whole reply of it would fill the
+/// database.
+pub(super) fn kept(text: &str) -> String {
+    const MOST_CHARS: usize = 8_000;
+    text.chars().take(MOST_CHARS).collect()
+}
+
 /// Whether a character shows nothing and turns around or hides what stands beside it.
 fn moves_text(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -97,6 +104,12 @@ mod tests {
         assert_eq!(word(&format!("Bearer {KEY}"), Some(KEY)), None);
         assert_eq!(word("\n", None), None);
         assert_eq!(word(&"x".repeat(500), None).map(|word| word.len()), Some(128));
+    }
+
+    #[test]
+    fn a_kept_text_has_a_bound() {
+        assert_eq!(kept(&"ä".repeat(9_000)).chars().count(), 8_000);
+        assert_eq!(kept("a red fox"), "a red fox");
     }
 
     #[test]

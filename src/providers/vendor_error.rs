@@ -7,6 +7,9 @@ use serde_json::Value;
 use super::hints::go_duration;
 use super::protocol::HttpReply;
 
+/// Our own marker for a Google quota of nothing: this model is not for this account at all.
+pub(super) const NO_ALLOWANCE: &str = "quota_value_0";
+
 /// What could be read of an error. Nothing is required: front ends answer with HTML or nothing at all.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct VendorError {
@@ -82,6 +85,9 @@ impl VendorError {
             }
         }
         self.words = self.words.take().or_else(|| text(detail.get("message")));
+        // Replicate's seconds.
+        let seconds = error.get("retry_after").and_then(Value::as_f64);
+        self.wait = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         self.read_details(error.get("details"));
         self.read_metadata(error);
     }
@@ -94,6 +100,10 @@ impl VendorError {
             self.mark(fact.get("reason"));
             for violation in fact.get("violations").and_then(Value::as_array).into_iter().flatten() {
                 self.mark(violation.get("quotaId"));
+                let value = violation.get("quotaValue");
+                if value.is_some_and(|value| value == "0" || value == 0) {
+                    self.markers.push(NO_ALLOWANCE.to_owned());
+                }
             }
             if let Some(delay) = fact.get("retryDelay").and_then(Value::as_str) {
                 self.wait = go_duration(delay);

@@ -271,6 +271,14 @@ fn a_configuration_is_checked_whole() {
     )
     .expect("writes");
     assert_snapshot!("check_bad", desk.fails(&["--config", "bad.toml", "check"]));
+    std::fs::write(
+        desk.path("old.toml"),
+        "assets.hero-image.chain = [\"gemini-imagen-3\", \"title-card\"]\n",
+    )
+    .expect("writes");
+    let old = desk.says(&["--config", "old.toml", "check"]);
+    let warning = "\nwarning: gemini-imagen-3 (in the chain of hero-image) was retired on 2025-11-10; use gemini-3.1-flash-image\n";
+    assert!(old.ends_with(warning), "{old}");
     let bad = desk.run(&["--config", "bad.toml", "--json", "check"]);
     let mistakes: Value = serde_json::from_str(&bad.out).expect("JSON");
     assert_eq!((bad.code, mistakes["mistakes"].as_array().map(Vec::len)), (Some(2), Some(2)));
@@ -323,8 +331,12 @@ fn a_grace_longer_than_systemds_patience_is_warned_of() {
     let warned = |grace: u64| {
         let said = desk.says(&["--set", &format!("queue.grace={grace}s"), "check"]);
         let json = desk.json(&["--set", &format!("queue.grace={grace}s"), "check"]);
-        assert_eq!(said.contains("raise TimeoutStopSec="), json["warnings"][0].is_string(), "{said}");
-        json["warnings"][0].is_string()
+        assert_eq!(
+            said.contains("raise TimeoutStopSec="),
+            json["warnings"][0]["sentence"].is_string(),
+            "{said}"
+        );
+        json["warnings"][0]["sentence"].is_string()
     };
     assert!(warned(stop));
     assert!(!warned(stop - 1));

@@ -5,6 +5,7 @@ mod fleet;
 mod hands;
 mod hostile;
 mod inside;
+mod library;
 mod life;
 mod reload;
 mod schedule;

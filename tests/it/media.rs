@@ -1,5 +1,7 @@
 //! The media checks, on real files.
 
+mod containers;
+
 use std::io::Cursor;
 use std::time::{Duration, Instant};
 
@@ -197,37 +199,6 @@ async fn a_picture_with_a_flipped_byte_never_passes_as_another() {
     damaged[middle] ^= 0xFF;
     let failure = check(Medium::Image, &damaged, &Acceptance::default()).await.expect_err("damaged");
     assert_eq!(failure.class.as_str(), "unusable", "{failure}");
-}
-
-#[tokio::test]
-async fn video_and_audio_are_recognised() {
-    let mp4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41\x00\x00\x00\x08free";
-    let webm = b"\x1A\x45\xDF\xA3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm";
-    let webm = &[&webm[..], &[0; 256]].concat();
-    let wav = b"RIFF\x24\x00\x00\x00WAVEfmt \x10\x00\x00\x00";
-    let ogg = b"OggS\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x1e\x01vorbis";
-    let cases: [(Medium, &[u8], &str); 5] = [
-        (Medium::Video, mp4, "video/mp4"),
-        (Medium::Video, webm, "video/webm"),
-        (Medium::Audio, wav, "audio/wav"),
-        (Medium::Audio, ogg, "audio/ogg"),
-        (Medium::Audio, b"ID3\x04\x00\x00\x00\x00\x00\x00", "audio/mpeg"),
-    ];
-    for (medium, file, content_type) in cases {
-        let checked = check(medium, file, &Acceptance::default()).await.expect(content_type);
-        assert_eq!(checked.content_type, content_type);
-    }
-    let picture = png(&scene(16, 16));
-    let result = check(Medium::Video, &picture, &Acceptance::default()).await;
-    says(result, "unusable", "a picture (image/png) instead of a video");
-    let small = Acceptance { min_bytes: Some(1000), ..Acceptance::default() };
-    says(
-        check(Medium::Video, mp4, &small).await,
-        "unusable",
-        "the video has 40 bytes, at least 1000 are wanted",
-    );
-    let page = b"<html>busy</html>";
-    says(check(Medium::Audio, page, &small).await, "unusable", "an HTML page instead of a sound file");
 }
 
 #[tokio::test]

@@ -1,5 +1,9 @@
 //! Providers over a real socket: what is sent, what is never sent, and what becomes of every broken exchange.
 
+mod described;
+mod labels;
+mod search;
+
 use std::collections::HashMap;
 use std::process::Command;
 use std::sync::Arc;
@@ -393,8 +397,8 @@ async fn a_hint_is_an_instant_by_the_given_clock() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_to_be_not_there() {
-    let lummi = provider("lummi", "https://api.lummi.ai/v1");
-    let not_yet = call(&lummi, LONG).await.expect_err("not supported");
+    let stability = provider("stability", "https://api.stability.ai");
+    let not_yet = call(&stability, LONG).await.expect_err("not supported");
     assert_eq!(not_yet.class, FailureClass::Invalid);
     assert!(not_yet.message.contains("not supported yet"), "{not_yet}");
 
@@ -406,6 +410,122 @@ async fn what_is_not_there_is_said_to_be_not_there() {
     let stranger = ProviderName::parse("stranger").expect("a label");
     let unknown = providers.call(&stranger, &ask(Medium::Text), LONG).await.expect_err("unknown");
     assert!(unknown.message.contains("\"stranger\""), "{unknown}");
+}
+
+/// A call or a poll of a provider that films.
+async fn film(provider: &Provider, operation: Option<&str>) -> Result<Answer, Failure> {
+    let (providers, ask) = (ready(provider, Some(KEY)), ask(Medium::Video));
+    match operation {
+        None => providers.call(&label(), &ask, LONG).await,
+        Some(operation) => providers.poll(&label(), operation, &ask, LONG).await,
+    }
+}
+
+#[tokio::test]
+async fn a_film_is_submitted_asked_after_and_fetched_with_the_key() {
+    let name = "models/m-1/operations/o-1";
+    let home = Arc::new(std::sync::Mutex::new(String::new()));
+    let told = Arc::clone(&home);
+    let mut polls = 0;
+    let vendor = Server::start(move |request| match (request.method.as_str(), request.path.as_str()) {
+        ("POST", "/v1beta/models/m-1:predictLongRunning") => Reply::json(200, &json!({"name": name})),
+        ("GET", "/v1beta/models/m-1/operations/o-1") => {
+            polls += 1;
+            let uri = format!("{}/v1beta/files/f:download", told.lock().expect("unpoisoned"));
+            let samples = json!({"generatedSamples": [{"video": {"uri": uri}}]});
+            let response = json!({"generateVideoResponse": samples});
+            let done = json!({"name": name, "done": true, "response": response});
+            Reply::json(200, &if polls == 1 { json!({"name": name}) } else { done })
+        }
+        ("GET", "/v1beta/files/f:download?alt=media") if carries_key(request) => Reply::Http {
+            status: 200,
+            headers: vec![("content-type", "video/mp4".to_owned())],
+            body: b"film".to_vec(),
+        },
+        _ => {
+            Reply::json(403, &json!({"error": {"code": 403, "status": "PERMISSION_DENIED", "message": "no"}}))
+        }
+    })
+    .await;
+    *home.lock().expect("unpoisoned") = vendor.url();
+    let provider = provider("veo", &vendor.url());
+    let accepted = Answer::Accepted { operation: name.to_owned() };
+    assert_eq!(film(&provider, None).await.expect("accepted"), accepted);
+    assert_eq!(film(&provider, Some(name)).await.expect("still running"), accepted);
+    let Answer::Output(output) = film(&provider, Some(name)).await.expect("a film") else {
+        panic!("it is done")
+    };
+    assert_eq!(output.body, Body::File("film".into()));
+    assert_eq!(output.claimed_type.as_deref(), Some("video/mp4"));
+    for request in vendor.requests() {
+        assert_eq!(request.header("x-goog-api-key"), Some(KEY), "{}", request.path);
+    }
+}
+
+#[tokio::test]
+async fn a_film_elsewhere_is_fetched_without_the_key_whatever_the_reply_says() {
+    let thief = Server::always(Reply::Http { status: 200, headers: vec![], body: b"film".to_vec() }).await;
+    let there = thief.url();
+    let back = Arc::new(std::sync::Mutex::new(String::new()));
+    let told = Arc::clone(&back);
+    let vendor = Server::start(move |request| match request.path.as_str() {
+        "/v1beta/files/away?alt=media" => Reply::redirect(&format!("{there}/files/x?alt=media")),
+        "/v1beta/operations/named" => done(&format!("{there}/files/x")),
+        "/v1beta/operations/redirected" => {
+            done(&format!("{}/v1beta/files/away", told.lock().expect("unpoisoned")))
+        }
+        _ => Reply::json(404, &json!({})),
+    })
+    .await;
+    *back.lock().expect("unpoisoned") = vendor.url();
+    for operation in ["operations/named", "operations/redirected"] {
+        film(&provider("veo", &vendor.url()), Some(operation)).await.expect("a film");
+    }
+    let requests = thief.requests();
+    assert_eq!(requests.len(), 2);
+    assert!(requests.iter().all(|request| !carries_key(request)), "{requests:?}");
+    assert!(vendor.requests().iter().all(carries_key), "the vendor itself gets its key each time");
+}
+
+fn done(uri: &str) -> Reply {
+    let samples = json!({"generatedSamples": [{"video": {"uri": uri}}]});
+    Reply::json(200, &json!({"done": true, "response": {"generateVideoResponse": samples}}))
+}
+
+#[tokio::test]
+async fn an_operations_id_is_never_an_address() {
+    let thief = Server::always(Reply::json(200, &json!({"done": true}))).await;
+    let vendor = Server::start(|request| {
+        let id = request.json()["input"].as_str().map_or_else(String::new, |_| "../files/x?y=".to_owned());
+        Reply::json(200, &json!({"id": id, "status": "in_progress"}))
+    })
+    .await;
+    let filmed = provider("gemini-video", &vendor.url());
+    let odd = film(&filmed, None).await.expect_err("an odd id");
+    assert_eq!(odd.class, FailureClass::UnknownOutcome, "it may be under way and billed: {odd}");
+    assert!(odd.message.contains("an id that is none"), "{odd}");
+    for id in [format!("{}/x", thief.url()), "//x".to_owned(), "../x".to_owned(), "a?b".to_owned()] {
+        let odd = film(&filmed, Some(&id)).await.expect_err(&id);
+        assert!(odd.message.contains("an id that is none"), "{id}: {odd}");
+    }
+    assert!(thief.requests().is_empty());
+    vendor.request();
+}
+
+#[tokio::test]
+async fn a_poll_without_answer_is_no_verdict() {
+    for (reply, class) in [
+        (Reply::HangUp, FailureClass::TimedOut),
+        (Reply::Half { announced: 100, body: b"{".to_vec() }, FailureClass::TimedOut),
+        (Reply::Http { status: 502, headers: vec![], body: vec![] }, FailureClass::Transient),
+        (Reply::Http { status: 200, headers: vec![], body: b"<html>".to_vec() }, FailureClass::Transient),
+    ] {
+        let vendor = Server::always(reply.clone()).await;
+        for protocol in ["veo", "gemini-video"] {
+            let failure = film(&provider(protocol, &vendor.url()), Some("operations/o")).await;
+            assert_eq!(failure.expect_err("no answer").class, class, "{protocol}: {reply:?}");
+        }
+    }
 }
 
 #[test]
