@@ -2,11 +2,11 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
 
 use super::migrate::{StartLock, refuse_foreign};
 use crate::store::error::StoreError;
@@ -35,6 +35,7 @@ pub struct Pools {
     pub writer: SqlitePool,
     /// Connections that cannot write.
     pub readers: SqlitePool,
+    path: PathBuf,
 }
 
 impl Pools {
@@ -42,6 +43,9 @@ impl Pools {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        if let Err(error) = fold_log(&self.path).await {
+            tracing::debug!(%error, "the write-ahead log stays beside the database");
+        }
     }
 }
 
@@ -72,7 +76,20 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
         .test_before_acquire(false)
         .connect_with(options.read_only(true).pragma("query_only", "ON"))
         .await?;
-    Ok(Pools { writer, readers })
+    Ok(Pools { writer, readers, path: path.to_owned() })
+}
+
+/// SQLite folds the log into the file when the last connection closes, if that one can write. A reader's handle may
+/// be let go of a moment after the writer's, and then nobody did.
+async fn fold_log(path: &Path) -> Result<(), sqlx::Error> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if !Path::new(&log).exists() {
+        return Ok(());
+    }
+    let mut last = options(path).connect().await?;
+    sqlx::query("PRAGMA schema_version").execute(&mut last).await?;
+    last.close().await
 }
 
 fn options(path: &Path) -> SqliteConnectOptions {
