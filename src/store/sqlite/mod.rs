@@ -12,6 +12,8 @@ pub mod open;
 mod plans;
 mod runs;
 mod spoiled;
+#[cfg(test)]
+pub(in crate::store) mod subject;
 mod ticks;
 mod watch;
 
