@@ -116,10 +116,11 @@ impl Run {
         let Some(page) = self.book.providers.get(&call.provider) else { return Ok(None) };
         let waiting = Arc::clone(&page.permits).acquire_owned();
         tokio::select! {
-            permit = waiting => Ok(permit.ok()),
-            () = tokio::time::sleep(call.time) => Ok(None),
+            biased;
             () = self.hold.cancelled.cancelled() => Err(Interrupt::LeaseGone),
             () = self.shared.stop.soon.cancelled() => Err(Interrupt::Stopping),
+            permit = waiting => Ok(permit.ok()),
+            () = tokio::time::sleep(call.time) => Ok(None),
         }
     }
 
@@ -182,6 +183,7 @@ impl Run {
         calling: impl Future<Output = T>,
     ) -> Result<T, Interrupt> {
         let interrupt = tokio::select! {
+            biased;
             answer = calling => return Ok(answer),
             () = self.hold.cancelled.cancelled() => Interrupt::LeaseGone,
             () = self.shared.stop.now.cancelled() => Interrupt::Stopping,
@@ -312,6 +314,7 @@ impl Run {
             tries = tries.saturating_add(1);
             // A stopping daemon goes on within its grace: the next one would have to buy the output again.
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(patience) => {}
                 () = self.hold.cancelled.cancelled() => {}
                 () = self.shared.stop.now.cancelled() => {}

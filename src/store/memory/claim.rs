@@ -95,6 +95,16 @@ impl Tables {
         self.pending(assets).filter(|job| job.run_at <= whole(now)).count() as u64
     }
 
+    /// Whether a claim of these assets may find something, be it due or somebody's whose lease has ended.
+    pub(crate) fn has_work(&self, assets: &[AssetName], now: Timestamp) -> bool {
+        let may = |job: &JobRecord| match job.status {
+            JobStatus::Pending => job.run_at <= whole(now),
+            JobStatus::Running => job.lease.as_ref().is_some_and(|lease| lease.until <= whole(now)),
+            JobStatus::Done | JobStatus::Manual | JobStatus::Failed | JobStatus::Cancelled => false,
+        };
+        self.jobs.values().any(|job| assets.contains(&job.asset) && may(job))
+    }
+
     fn pending(&self, assets: &[AssetName]) -> impl Iterator<Item = &JobRecord> {
         self.jobs.values().filter(|job| job.status == JobStatus::Pending && assets.contains(&job.asset))
     }

@@ -199,9 +199,7 @@ impl Store for MemoryStore {
     }
 
     async fn provide(&self, job: JobId, provided: &Provided, now: Timestamp) -> Result<(), StoreError> {
-        // A person's change is dated by the database, the vault's file by who hands it over.
-        let of_the_vault = provided.url.as_deref().is_some_and(|url| url.starts_with("file:"));
-        let now = if of_the_vault { now } else { (self.clock)() };
-        self.change(|tables| tables.provide(job, provided, now))
+        let own = (self.clock)();
+        self.change(|tables| tables.provide(job, provided, own, now))
     }
 }

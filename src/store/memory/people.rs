@@ -96,12 +96,14 @@ impl Tables {
         Ok(())
     }
 
-    /// A person provides the asset.
+    /// A person provides the asset. A person's change is dated with the database's `own` time, a file of the vault with
+    /// that of who hands it over.
     pub(super) fn provide(
         &mut self,
         id: JobId,
         provided: &Provided,
-        now: Timestamp,
+        own: Timestamp,
+        given: Timestamp,
     ) -> Result<(), StoreError> {
         let job = self.jobs.get(&id).ok_or(StoreError::NoSuchJob { job: id })?;
         if !job.status.may_become(JobStatus::Done, Actor::Person) {
@@ -115,8 +117,9 @@ impl Tables {
         }
         self.check_revived_key(job)?;
         if of_the_vault && job.status != JobStatus::Pending {
-            self.revive(id, None, now);
+            self.revive(id, None, own);
         }
+        let now = if of_the_vault { given } else { own };
         let Some(job) = self.jobs.get_mut(&id) else { return Err(StoreError::NoSuchJob { job: id }) };
         let fallback = self.assets.get(&job.asset).is_none_or(|asset| asset.has_provider);
         settle_provided(job, provided, of_the_vault);

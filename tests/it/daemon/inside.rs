@@ -168,6 +168,7 @@ impl House {
             clock: Arc::new(now),
             // The shortest waits.
             random: Arc::new(|| 0.0),
+            fresh: Arc::new(|| uuid::Uuid::new_v4().simple().to_string()),
             lock_folder: self.place.folder.path().to_owned(),
         };
         Daemon::new(parts, stop.clone()).await.expect("a daemon")
