@@ -55,9 +55,12 @@ impl Run {
     /// Calls one link and says what came of it. A failure is in the ledger when this returns; a delivery is
     /// written with the end of the run.
     pub(super) async fn attempt(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
-        let Some(_permit) = self.permit(call).await? else {
+        let resumed = self.accepted.take_if(|(position, ..)| *position == call.position);
+        // An operation is under way at its vendor, whoever has a permit here: it is not left because none is free.
+        let permit = if resumed.is_some() { self.free_permit(call) } else { self.permit(call).await? };
+        if resumed.is_none() && permit.is_none() {
             return Ok(Outcome::Skipped(SkipReason::Busy));
-        };
+        }
         let Some(call) = &call.starting_at(self.shared.now()) else {
             return Ok(Outcome::Skipped(SkipReason::Busy));
         };
@@ -65,7 +68,6 @@ impl Run {
             return Ok(Outcome::Skipped(SkipReason::Unknown));
         };
         let fingerprint = page.provider.fingerprint.clone();
-        let resumed = self.accepted.take_if(|(position, ..)| *position == call.position);
         if resumed.is_none()
             && let Some(instead) = self.shut(call, &fingerprint).await
         {
@@ -122,6 +124,13 @@ impl Run {
             permit = waiting => Ok(permit.ok()),
             () = tokio::time::sleep(call.time) => Ok(None),
         }
+    }
+
+    /// A permit for the call, where one is free.
+    fn free_permit(&mut self, call: &Call) -> Option<OwnedSemaphorePermit> {
+        let reserved = self.reserved.take().filter(|(provider, _)| *provider == call.provider);
+        let page = self.book.providers.get(&call.provider)?;
+        reserved.map(|(_, permit)| permit).or_else(|| Arc::clone(&page.permits).try_acquire_owned().ok())
     }
 
     /// Looks at the gate once more: other jobs may have shut it since this run was planned. Takes the probe

@@ -28,17 +28,13 @@ const MOST_KILLS: u32 = 5;
 /// A call under way, until it is dropped.
 pub(super) struct Underway {
     world: Arc<World>,
-    probes: Option<ProviderName>,
+    probes: Option<(ProviderName, String)>,
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
-        if let Some(provider) = self.probes.take() {
-            self.world.facts(|facts| {
-                if let Some(count) = facts.probes.get_mut(&provider) {
-                    *count = count.saturating_sub(1);
-                }
-            });
+        if let Some((provider, key)) = self.probes.take() {
+            self.world.facts(|facts| facts.probes.entry(provider).or_default().remove(&key));
         }
     }
 }
@@ -101,11 +97,11 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
         && !seen.forced
     {
         let at_once = world.facts(|facts| {
-            let count = facts.probes.entry(provider.clone()).or_default();
-            *count += 1;
-            *count
+            let probes = facts.probes.entry(provider.clone()).or_default();
+            probes.insert(key.clone());
+            probes.len()
         });
-        underway.probes = Some(provider.clone());
+        underway.probes = Some((provider.clone(), key.clone()));
         world.law(at_once == 1, || format!("{at_once} probes of {provider} at once ({key})"));
     }
     if ask.slug.starts_with(POISON) {
@@ -259,6 +255,9 @@ pub(super) fn something_was_written(world: &World) {
         world.store.look(|tables| tables.provider_health.values().cloned().collect());
     world.facts(|facts| {
         for health in healths {
+            if health.state == BreakerState::Closed {
+                facts.probes.remove(&health.provider);
+            }
             if health.gate(now, "f1") == Gate::Pass {
                 facts.shut_since.remove(&health.provider);
             } else {

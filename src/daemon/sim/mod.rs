@@ -32,8 +32,8 @@ fn plan(seed: u64) -> WorldPlan {
     let kind = seed % 8;
     WorldPlan {
         seed,
-        hours: u32::try_from(2 + seed % 7).unwrap_or(2),
-        jobs: u32::try_from(15 + seed % 31).unwrap_or(15),
+        hours: u32::try_from(1 + seed % 5).unwrap_or(1),
+        jobs: u32::try_from(30 + seed % 71).unwrap_or(30),
         daemons: if kind & 1 == 0 { 1 } else { 2 },
         daemons_die: kind & 2 != 0,
         store_fails: kind & 4 != 0,

@@ -1,6 +1,6 @@
 //! The simulated world: one seed from which everything follows, one clock, one store, and what has happened so far.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,8 +62,8 @@ pub(super) struct WorldPlan {
 pub(super) struct Facts {
     /// Idempotency keys of paid calls.
     pub(super) paid: BTreeMap<String, u32>,
-    /// Calls under way that were begun as the probe of their provider.
-    pub(super) probes: BTreeMap<ProviderName, u32>,
+    /// The keys of calls under way that were begun as the probe of their provider, since it was last closed.
+    pub(super) probes: BTreeMap<ProviderName, BTreeSet<String>>,
     /// Since when a provider's gate is shut.
     pub(super) shut_since: BTreeMap<ProviderName, Timestamp>,
     /// How often a job was sent round again, and how often it was delivered in which of its lives.
