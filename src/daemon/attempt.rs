@@ -16,7 +16,7 @@ use crate::domain::name::ProviderName;
 use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
-use crate::domain::walk::{Call, Outcome};
+use crate::domain::walk::{Call, LEAST_CALL, Outcome};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry, Recorded};
 use crate::vault::VaultKey;
 
@@ -78,17 +78,17 @@ impl Run {
         self.ask.repeat = call.repeat;
         self.ask.idempotency_key = format!("backstop-{}-{}-{}", facts.run, facts.position, facts.repeat);
         let deadline = after(self.shared.now(), call.time);
-        let (begun, answer) = match resumed {
+        let (answer, begun) = match resumed {
             Some((_, row, operation)) => {
                 self.open = Some(row);
-                (Begun { facts, row: Some(row) }, Ok(Answer::Accepted { operation }))
+                (Ok(Answer::Accepted { operation }), Begun { facts, row: Some(row) })
             }
             None => {
                 let row = self.begin_paid(call, &facts).await?;
                 self.open = row;
                 let begun = Begun { facts, row };
-                let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
-                (begun, answer)
+                let left = between(self.shared.now(), deadline);
+                (self.call(call, &begun, left).await?, begun)
             }
         };
         let made = match answer {
@@ -176,9 +176,24 @@ impl Run {
         }
     }
 
+    /// Calls, in the time that is `left`: what the ledger took of it is not given again, or the call would outlive the
+    /// probe it is, and take the time of the links after it.
+    async fn call(
+        &self,
+        call: &Call,
+        begun: &Begun,
+        left: Duration,
+    ) -> Result<Result<Answer, Failure>, Interrupt> {
+        if left < call.time.min(LEAST_CALL) / 2 {
+            let why = "the database took the intent so late that no time was left; nothing was sent";
+            return Ok(Err(Failure::internal(why)));
+        }
+        self.interruptible(begun, self.guarded_call(call, left)).await
+    }
+
     /// The call itself. A panic in a translator is a failed attempt, not a dead daemon.
-    async fn guarded_call(&self, call: &Call) -> Result<Answer, Failure> {
-        let calling = self.book.generate.call(&call.provider, &self.ask, call.time);
+    async fn guarded_call(&self, call: &Call, left: Duration) -> Result<Answer, Failure> {
+        let calling = self.book.generate.call(&call.provider, &self.ask, left);
         AssertUnwindSafe(calling).catch_unwind().await.unwrap_or_else(|_| {
             Err(Failure::unusable("the provider's translator panicked; please report this"))
         })

@@ -160,7 +160,8 @@ fn the_gate_is_heeded(world: &World, provider: &ProviderName, seen: &Seen, began
     let Some(health) = &seen.health else { return };
     let is_probe = health.probe.is_some_and(|probe| probe.job == seen.job);
     let gate = health.gate(began, "f1");
-    if gate == Gate::Pass || (is_probe && health.state == BreakerState::HalfOpen) {
+    // A late failure of another job may open the breaker again under a probe that was just given.
+    if gate == Gate::Pass || is_probe {
         return;
     }
     let (shut_since, trouble_at) =
