@@ -251,7 +251,12 @@ impl Store for SimStore {
         self.world.store.asset_health().await
     }
 
-    async fn pause(&self, p: &ProviderName, until: Option<Timestamp>, now: Timestamp) -> Result<(), StoreError> {
+    async fn pause(
+        &self,
+        p: &ProviderName,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         self.world.store.pause(p, until, now).await
     }
 

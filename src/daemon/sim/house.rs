@@ -20,7 +20,7 @@ use crate::vault::Vault;
 use super::ground::SimStore;
 use super::law;
 use super::life::Life;
-use super::vendor::{POISON, SimVault, SimVendors, repeat_of};
+use super::vendor::{POISON, RENDERS, SimVault, SimVendors, repeat_of};
 use super::world::World;
 
 pub(super) const MAX_RUNS: u32 = 3;
@@ -76,8 +76,7 @@ fn configuration(world: &World, folder: &Path) -> Config {
     }
     let file = folder.join("backstop.toml");
     std::fs::write(&file, text).expect("written");
-    let sources =
-        Sources { file: Some(file), working_directory: folder.to_owned(), ..Sources::default() };
+    let sources = Sources { file: Some(file), working_directory: folder.to_owned(), ..Sources::default() };
     let mut config = load(&sources, catalog(), world.now()).expect("a configuration");
     config.providers.retain(|provider| LABELS.contains(&provider.name.as_str()));
     for provider in &mut config.providers {
@@ -85,14 +84,19 @@ fn configuration(world: &World, folder: &Path) -> Config {
         provider.fingerprint = "f1".to_owned();
         provider.trip_after = trip_after(world.plan.seed);
         provider.retries = world.chance(|chance| chance.u32(0..3));
-        provider.concurrency = world.chance(|chance| chance.u32(1..5));
-        let seconds = if provider.name.as_str() == "render" { 3_600 * 3 } else { 120 };
-        provider.timeout = Duration::from_secs(seconds);
+        // A job that nobody has room for waits for as long as it takes; so there is room for those that take hours.
+        let renders = provider.name.as_str() == RENDERS;
+        provider.concurrency =
+            world.chance(|chance| if renders { chance.u32(4..9) } else { chance.u32(1..5) });
+        provider.timeout = Duration::from_secs(if renders { 3_600 * 3 } else { 120 });
         let choices = [OnUnknown::Next, OnUnknown::Next, OnUnknown::Retry, OnUnknown::Manual];
         provider.on_unknown = world.chance(|chance| *chance.choice(&choices).unwrap_or(&OnUnknown::Next));
     }
     config
 }
+
+/// A process, where one runs, and how it is stopped.
+type Process = Option<(Arc<Life>, Stop)>;
 
 /// The house.
 pub(super) struct House {
@@ -100,7 +104,7 @@ pub(super) struct House {
     config: Config,
     folder: tempfile::TempDir,
     /// The processes that run now, by their place.
-    running: Mutex<Vec<Option<(Arc<Life>, Stop)>>>,
+    running: Mutex<Vec<Process>>,
 }
 
 impl House {
@@ -127,7 +131,11 @@ impl House {
             self.runs(&life, stop).await;
             life.is_over();
             self.running(|running| running[place] = None);
-            let pause = if self.world.likely(0.3) { self.world.millis(0, 300_000) } else { self.world.millis(0, 5_000) };
+            let pause = if self.world.likely(0.3) {
+                self.world.millis(0, 300_000)
+            } else {
+                self.world.millis(0, 5_000)
+            };
             tokio::time::sleep(pause).await;
         }
     }
@@ -243,8 +251,10 @@ impl House {
         let many = if world.likely(0.1) { 8 } else { 1 };
         for _ in 0..many {
             let (asset, wish, number, delay) = world.chance(|chance| {
-                let asset = *chance.choice(&["social-text", "social-text", "long-text", "note"]).unwrap_or(&"note");
-                let wish = chance.choice(&["spare", "house", "manual", "library"]).map(|wish| (*wish).to_owned());
+                let asset =
+                    *chance.choice(&["social-text", "social-text", "long-text", "note"]).unwrap_or(&"note");
+                let wish =
+                    chance.choice(&["spare", "house", "manual", "library"]).map(|wish| (*wish).to_owned());
                 (asset, wish.filter(|_| chance.f64() < 0.15), chance.u32(..), chance.u64(0..120))
             });
             let poison = world.plan.poison && world.likely(0.03);
@@ -305,7 +315,7 @@ impl House {
         open.is_empty()
     }
 
-    fn running<T>(&self, change: impl FnOnce(&mut Vec<Option<(Arc<Life>, Stop)>>) -> T) -> T {
+    fn running<T>(&self, change: impl FnOnce(&mut Vec<Process>) -> T) -> T {
         change(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

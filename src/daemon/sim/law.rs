@@ -178,7 +178,10 @@ fn the_gate_is_heeded(world: &World, provider: &ProviderName, seen: &Seen, began
 pub(super) fn jobs_were_claimed(world: &World, who: &str, claimed: &Claimed) {
     for claim in &claimed.claims {
         let (job, run, deaths) = (claim.job.id, claim.run.id, claim.deaths);
-        world.tell(format!("{who} takes job {job}, run {run}, {} past, {deaths} deaths", claim.run.past.len()));
+        world.tell(format!(
+            "{who} takes job {job}, run {run}, {} past, {deaths} deaths",
+            claim.run.past.len()
+        ));
         world.count(|count| count.takeovers += u64::from(deaths > 0));
     }
 }

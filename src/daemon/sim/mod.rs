@@ -21,7 +21,7 @@ use house::House;
 use world::{Ended, World, WorldPlan};
 
 /// How many worlds are tried where nobody says otherwise.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 16;
 
 /// Time for everything to end when all troubles are over: a job's first claim to its last (an hour), what may heal
 /// soon (a quarter of one), the longest run (four hours), and as much again for whoever waits for a free call.
@@ -38,7 +38,7 @@ fn plan(seed: u64) -> WorldPlan {
         daemons_die: kind & 2 != 0,
         store_fails: kind & 4 != 0,
         poison: kind == 3 || kind == 6,
-        people: seed % 3 != 0,
+        people: !seed.is_multiple_of(3),
         prints: number("BACKSTOP_SIM_TRACE").is_some(),
     }
 }
@@ -99,7 +99,16 @@ fn no_seed_breaks_a_promise() {
     broken.truncate(3);
     assert!(broken.is_empty(), "{count} of {seeds} seeds break a promise\n{}", broken.join("\n\n"));
     if seeds >= SEEDS {
-        let rare = [sum.crashes, sum.stalls, sum.stops, sum.troubles, sum.takeovers, sum.probes, sum.stale, sum.polls];
+        let rare = [
+            sum.crashes,
+            sum.stalls,
+            sum.stops,
+            sum.troubles,
+            sum.takeovers,
+            sum.probes,
+            sum.stale,
+            sum.polls,
+        ];
         assert!(rare.iter().all(|count| *count > 0), "the worlds are too calm to prove anything: {sum:?}");
     }
 }

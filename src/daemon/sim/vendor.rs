@@ -149,7 +149,7 @@ impl SimVendors {
             return Answer::Output(self.words(ask));
         }
         let world = &self.world;
-        let seconds = if world.likely(0.2) { 3_600..3 * 3_600 } else { 5..400 };
+        let seconds = if world.likely(0.08) { 3_600..3 * 3_600 } else { 5..400 };
         let ready_at = after(world.now(), Duration::from_secs(world.chance(|chance| chance.u64(seconds))));
         let comes_to = if world.likely(0.7) { Mood::Fine } else { world.mood(provider) };
         // The vendor's own name for it; the attempt's key makes it unique.
