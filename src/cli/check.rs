@@ -118,4 +118,12 @@ impl Vault for Nowhere {
     async fn keep(&self, key: &VaultKey, _bytes: Bytes) -> Result<Kept, VaultError> {
         Err(VaultError::Stopped(format!("check keeps nothing, not even {}", key.file())))
     }
+
+    async fn find(&self, _key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        Ok(None)
+    }
+
+    async fn remove(&self, _key: &VaultKey) -> Result<(), VaultError> {
+        Ok(())
+    }
 }

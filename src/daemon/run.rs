@@ -16,12 +16,15 @@ use crate::domain::plan::{Circumstances, Known, Override, Plan, draw};
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
+use crate::vault::VaultKey;
 
-use super::attempt::Delivery;
+use super::attempt::Resumed;
 use super::book::{AssetPage, Book};
 use super::claim::Reserved;
+use super::keeping::Delivery;
 use super::recorder::Unwritten;
 use super::shared::{Hold, Shared};
+use super::steady::Steady;
 
 /// A claimed job with everything its run needs.
 pub(super) struct Task {
@@ -58,8 +61,16 @@ pub(super) struct Run {
     /// Attempts without a verdict in the ledger yet.
     pub(super) unsettled: Vec<AttemptResult>,
     pub(super) delivery: Option<Delivery>,
-    /// An operation of the adopted run that is polled on: its link, attempt and name.
-    pub(super) accepted: Option<(usize, AttemptId, String)>,
+    /// An attempt of the adopted run that goes on where it stopped: its link, its row, and how.
+    pub(super) resumed: Option<(usize, AttemptId, Resumed)>,
+    /// The name of the delivered file.
+    pub(super) staged: Option<VaultKey>,
+    /// Whether the output of the call under way waits for the vault, so that its verdict does too.
+    pub(super) put_by: bool,
+    /// What of the asset's files was delivered out of hand, and is to be forgotten there.
+    pub(super) in_hand: Option<VaultKey>,
+    /// The run's own time.
+    steady: Steady,
     /// Links of the adopted run whose skipping is in the ledger already.
     pub(super) noted: Vec<usize>,
     /// The row of the paid call under way.
@@ -104,10 +115,10 @@ impl Run {
             return run.end(End::AskPerson, Some(trouble)).await;
         }
         loop {
-            let step = run.walk.next(run.shared.now(), run.shared.jitter());
+            let step = run.walk.next(run.now(), run.shared.jitter());
             let went_on = match step {
                 Step::End(end) => return run.end(end, None).await,
-                Step::WaitUntil(until) => run.pause(between(run.shared.now(), until)).await,
+                Step::WaitUntil(until) => run.pause(between(run.now(), until)).await,
                 Step::Call(call) => run.attempt(&call).await.map(|outcome| run.tell(&call.provider, outcome)),
             };
             if let Err(interrupt) = went_on {
@@ -118,7 +129,8 @@ impl Run {
 
     fn begin(task: Task, prompt: String) -> Self {
         let Task { shared, book, page, claim, hold, reserved } = task;
-        let deadline = after(shared.now(), page.asset.deadline);
+        let steady = Steady::starting_at(shared.now());
+        let deadline = after(steady.now(), page.asset.deadline);
         let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
         let plan = plan(&shared, &book, &page.asset, &claim, &digest);
         let walk = Walk::new(&plan, rules(&page.asset, &claim, deadline));
@@ -135,7 +147,11 @@ impl Run {
             deadline,
             unsettled: Vec::new(),
             delivery: None,
-            accepted: None,
+            resumed: None,
+            staged: None,
+            put_by: false,
+            in_hand: None,
+            steady,
             open: None,
             noted: Vec::new(),
             cost_micros: 0,
@@ -148,7 +164,17 @@ impl Run {
 
     fn tell(&mut self, provider: &ProviderName, outcome: Outcome) {
         self.notice(provider, &outcome);
-        self.walk.tell(outcome, self.shared.now(), self.shared.jitter());
+        self.walk.tell(outcome, self.now(), self.shared.jitter());
+    }
+
+    /// The present, as this run counts time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.steady.now()
+    }
+
+    /// An instant of this run's time as the wall has it.
+    pub(super) fn on_the_wall(&self, at: Timestamp) -> Timestamp {
+        self.steady.on_the_wall(at, self.shared.now())
     }
 
     /// Remembers what the end of the run says of the prompt and of the primary.
@@ -191,8 +217,24 @@ impl Run {
         let calls = attempts.iter().filter(|attempt| attempt.status != "skipped").count();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let Some(last) = attempts.into_iter().next_back() else { return Ok(()) };
-        let now = self.shared.now();
+        let now = self.now();
         let class = last.class.as_deref().and_then(FailureClass::parse);
+        match self.find_again(&last).await {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                self.walk.resume_at(position, now);
+                self.in_hand = Some(found.key.clone());
+                self.resumed = Some((position, AttemptId(last.id), Resumed::Output(Box::new(found))));
+                return Ok(());
+            }
+            Err(error) => {
+                let why =
+                    format!("what was paid for may be in the vault, and the vault cannot be asked: {error}");
+                tracing::error!(job.id = self.claim.job.id.0, provider = %last.provider, error = why, "trouble of our own; the job comes back");
+                self.walk.wait_for(position, calls, why, now, self.shared.jitter());
+                return Ok(());
+            }
+        }
         match (last.status.as_str(), class) {
             ("failed" | "unknown", Some(class)) => {
                 let outcome = Outcome::Failed(class, last.error.unwrap_or_default());
@@ -202,7 +244,7 @@ impl Run {
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
                 self.walk.resume_at(position, now);
                 let operation = last.operation.unwrap_or_default();
-                self.accepted = Some((position, AttemptId(last.id), operation));
+                self.resumed = Some((position, AttemptId(last.id), Resumed::Operation(operation)));
             }
             ("started" | "accepted", _) => {
                 let why = "the worker died during the call, and what became of it is not known".to_owned();
@@ -334,7 +376,10 @@ fn plan(shared: &Shared, book: &Book, asset: &Asset, claim: &Claim, digest: &str
     // No gate stands before an operation that is only to be asked after: it is paid for already.
     let polled = |name: &ProviderName| {
         let mut past = claim.run.past.iter();
-        past.any(|past| past.provider == *name && past.status == "accepted" && past.operation.is_some())
+        past.any(|past| {
+            let goes_on = matches!(past.status.as_str(), "started" | "accepted");
+            past.provider == *name && goes_on && (past.operation.is_some() || past.staged.is_some())
+        })
     };
     draw(&chain, forced.as_ref(), circumstances, |name| match book.known(name, &health) {
         known if polled(name) => Known { health: None, ..known },

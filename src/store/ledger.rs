@@ -39,6 +39,8 @@ pub enum Entry {
         /// Its job.
         job: JobId,
     },
+    /// An output is about to be brought to the vault.
+    Stage(Box<Staging>),
     /// An attempt has its verdict while its run goes on.
     Settle(Box<AttemptResult>),
     /// A run has ended.
@@ -63,6 +65,24 @@ pub struct Written {
     pub answers: Vec<Recorded>,
     /// The providers whose health changed by it, as they are now.
     pub health: Vec<ProviderHealth>,
+}
+
+/// A file on its way to the vault, with what its delivery needs besides: after a crash it is found and delivered
+/// instead of being bought again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Staging {
+    /// The lease it is brought under.
+    pub token: LeaseToken,
+    /// Its job.
+    pub job: JobId,
+    /// Its run.
+    pub run: RunId,
+    /// The attempt that made it; `None` where the call is free to repeat.
+    pub attempt: Option<AttemptId>,
+    /// Its name in the vault.
+    pub key: String,
+    /// A JSON object for whoever takes it up: opaque here.
+    pub output: String,
 }
 
 /// What is known of an attempt before its verdict.
@@ -124,6 +144,8 @@ pub struct RunEnd {
     pub token: LeaseToken,
     /// Attempts that have no verdict in the ledger yet.
     pub attempts: Vec<AttemptResult>,
+    /// The file that was staged for this delivery.
+    pub staged: Option<String>,
     /// What becomes of the job.
     pub ending: Ending,
     /// Every link's reason, for `jobs.error` and `runs.error`; `None` when delivered.

@@ -17,13 +17,14 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
 pub use claim::{
-    Claim, ClaimRequest, Claimed, Held, LeaseToken, MOST_SOLO_DEATHS, OpenRun, PastAttempt, Refusal, Wanted,
+    Claim, ClaimRequest, Claimed, Held, LeaseToken, MOST_SOLO_DEATHS, OpenRun, PastAttempt, Refusal,
+    StagedFile, Wanted,
 };
 pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
 pub use error::StoreError;
-pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written};
+pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
 
 /// The database, as the rest of Backstop speaks to it. Every method is one transaction.
 #[async_trait]
@@ -97,6 +98,13 @@ pub trait Store: Send + Sync {
     /// Deletes settled jobs (never `manual` ones) that ended before `before`, with their runs and attempts, at
     /// most `limit` of them; and what else is that old and of no use any more: ticks, notices.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Keys of the vault that were staged before a time and never delivered, oldest first; those of runs that are
+    /// open are not among them.
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
+
+    /// Forgets staged keys whose files are gone.
+    async fn unstage(&self, keys: &[String]) -> Result<(), StoreError>;
 
     /// What a database wants done now and then: statistics, and the write-ahead log kept in bounds.
     async fn tend(&self) -> Result<(), StoreError>;

@@ -18,6 +18,7 @@ use crate::store::ledger::{
 };
 
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
+use super::staged;
 
 pub(super) const BEGIN: &str = "
     INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, fingerprint, started_at)
@@ -100,6 +101,7 @@ pub(super) async fn record(
             Entry::Begin { token, facts } => *answer = begin(&mut tx, token, facts).await?,
             Entry::Accept { attempt, job, operation } => accept(&mut tx, *attempt, *job, operation).await?,
             Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
+            Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
                 if book(&mut tx, result, &mut fresh).await? {
                     events.extend(&result.event);
@@ -127,6 +129,7 @@ pub(super) async fn record(
     let kept: Vec<&RunEnd> =
         ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
     end_runs(&mut tx, &kept, now).await?;
+    staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
     notify(&mut tx, &kept, now).await?;
     let health = remember_providers(&mut tx, &events, now).await?;

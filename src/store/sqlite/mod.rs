@@ -12,6 +12,7 @@ pub mod open;
 mod plans;
 mod runs;
 mod spoiled;
+mod staged;
 mod ticks;
 mod watch;
 
@@ -145,6 +146,14 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         ledger::prune(&self.pools.writer, before, limit).await
+    }
+
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+        staged::stale(&self.pools.readers, before, limit).await
+    }
+
+    async fn unstage(&self, keys: &[String]) -> Result<(), StoreError> {
+        staged::unstage(&self.pools.writer, keys).await
     }
 
     async fn tend(&self) -> Result<(), StoreError> {

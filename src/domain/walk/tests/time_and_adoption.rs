@@ -147,6 +147,18 @@ fn trouble_that_stopped_a_run_does_not_stop_it_again() {
 }
 
 #[test]
+fn a_job_comes_back_for_what_it_has_bought_and_cannot_have_yet() {
+    let links = [call("a"), call("b")];
+    let mut story = taken_up(&links, vec![(0, 1, failed(FailureClass::Auth))]);
+    story.walk.wait_for(1, 1, "the vault is away".to_owned(), now(), 0.0);
+    assert_eq!(story.plays(vec![]), "back here in 5s");
+    assert_eq!(story.reasons(), "a auth: oops | b internal: the vault is away");
+    let mut story = taken_up(&links, vec![(1, 1, Outcome::Delivered)]);
+    story.walk.wait_for(0, 1, "too late".to_owned(), now(), 0.0);
+    assert_eq!(story.plays(vec![]), "fallback b", "the run is past it");
+}
+
+#[test]
 fn a_call_made_before_counts_although_todays_plan_skips_the_link() {
     let check = |on_unknown, class: FailureClass, expected: &str, reasons: &str| {
         let links = [link("a", Decision::Skip(open(60)), on_unknown), call("b")];

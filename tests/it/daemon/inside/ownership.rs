@@ -112,7 +112,7 @@ async fn a_job_stays_alone_when_it_comes_back_and_three_deaths_alone_make_it_a_p
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_is_booked_when_the_job_goes_while_the_vault_cannot_keep_its_file() {
     let vendor = FakeVendor::new(|_, _| Says::Costly("long ".repeat(20_000), 7), |_, _| words());
-    let vault = FakeVault { full_for: AtomicUsize::new(usize::MAX), ..FakeVault::default() };
+    let vault = FakeVault::full();
     let configuration = format!("[queue]\nlease = \"2s\"\n{}", two_links("accept = { max_chars = 200000 }"));
     let house = House::new(&configuration, vendor, vault).await;
     let stop = Stop::default();
@@ -213,6 +213,7 @@ impl House {
         let wanted = Wanted { asset: asset.name.clone(), chain: asset.chain.clone(), most: 1, shares: None };
         let request = ClaimRequest {
             now: now(),
+            take_over: true,
             lease_until: after(now(), Duration::from_secs(60)),
             token: LeaseToken("0123456789abcdef0123".to_owned()),
             owner: "somebody".to_owned(),
