@@ -115,7 +115,7 @@ impl Reading<'_> {
             base_url,
             key,
             retired: self.entry.and_then(|entry| entry.retired.clone()).filter(|_| !target.is_own),
-            timeout: timeout.unwrap_or(facts.timeout),
+            timeout: timeout.or_else(|| self.entry_of(facts)?.timeout).unwrap_or(facts.timeout),
             retries: retries.unwrap_or(1),
             concurrency: concurrency.unwrap_or_else(|| self.concurrency(facts)),
             trip_after: trip_after.unwrap_or(3),

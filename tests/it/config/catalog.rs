@@ -56,6 +56,7 @@ fn entries() -> Vec<CatalogEntry> {
         base_url: (!keys.is_empty()).then(|| "https://vendor.example.org/v1".to_owned()),
         key_env: keys.iter().map(|key| (*key).to_owned()).collect(),
         retired: None,
+        timeout: None,
         price_micros: 0,
         options: Map::new(),
     };
