@@ -15,14 +15,14 @@ use backstop::providers::{Generate, Providers, catalog};
 use base64::Engine;
 use serde_json::{Value, json};
 
-use super::{KEY, LONG, PROMPT, ask, call, carries_key, clock, failure, label, provider, ready};
+use super::{KEY, LONG, PROMPT, SHORT, ask, call, carries_key, clock, failure, label, provider, ready};
 use crate::support::{Reply, Request, Server, picture};
 
-/// The first block of TOML under a heading of docs/providers.md.
-fn documented(heading: &str) -> String {
+/// The first block of TOML of docs/providers.md after these words.
+fn documented(after: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
     let text = std::fs::read_to_string(file).expect("docs/providers.md");
-    let (_, rest) = text.split_once(&format!("## {heading}\n")).expect("the heading");
+    let (_, rest) = text.split_once(after).expect("the words");
     let (_, rest) = rest.split_once("```toml\n").expect("a block");
     rest.split_once("```").expect("its end").0.to_owned()
 }
@@ -46,8 +46,8 @@ fn configured(text: &str, name: &str, variables: &[(&str, &str)]) -> (Provider, 
     let name = ProviderName::parse(name).expect("a label");
     let provider =
         config.providers.iter().find(|provider| provider.name == name).expect("the provider").clone();
-    let key = config.secrets.key(&name).expect("its key").clone();
-    let providers = Providers::new(std::slice::from_ref(&provider), [(name, key)].into(), clock());
+    let key = config.secrets.key(&name).map(|key| (name, key.clone()));
+    let providers = Providers::new(std::slice::from_ref(&provider), key.into_iter().collect(), clock());
     (provider, providers.unwrap_or_else(|mistakes| panic!("{mistakes}")))
 }
 
@@ -101,7 +101,7 @@ async fn made(provider: &Provider, providers: &Providers) -> Result<Output, Fail
 
 fn example(vendor: &Server) -> (Provider, Providers) {
     let text =
-        documented("Add a vendor without code").replace("https://api.paintworks.example", &vendor.url());
+        documented("## Add a vendor without code\n").replace("https://api.paintworks.example", &vendor.url());
     configured(&text, "paintworks", &[("PAINTWORKS_KEY", KEY)])
 }
 
@@ -150,6 +150,26 @@ async fn the_documentations_example_fails_as_it_says() {
         assert_eq!(failed.class.as_str(), class, "{reply:?}: {failed}");
         vendor.request();
     }
+}
+
+#[tokio::test]
+async fn the_documentations_search_is_free_and_finds_a_picture_or_no_match() {
+    let archive = Server::start(|request| match request.path.as_str() {
+        "/api/search?q=red+fox&size=1" => Reply::json(200, &json!({"total": 0, "results": []})),
+        path if path.starts_with("/api/search?q=foxes&") => Reply::Silence,
+        _ => Reply::json(404, &json!({})),
+    })
+    .await;
+    let text = documented("This asks an archive").replace("https://archive.example.org", &archive.url());
+    let (mut provider, _) = configured(&text, "town-archive", &[]);
+    provider.timeout = SHORT;
+    let providers = Providers::new(std::slice::from_ref(&provider), [].into(), clock()).expect("usable");
+    let mut ask = ask(Medium::Image);
+    let silent = providers.call(&provider.name, &ask, LONG).await.expect_err("no answer");
+    assert_eq!(silent.class, FailureClass::TimedOut, "a search may be repeated: {silent}");
+    ask.input = json!({"keywords": "red fox"}).as_object().expect("an object").clone();
+    let nothing = providers.call(&provider.name, &ask, LONG).await.expect_err("no hit");
+    assert_eq!(nothing.class, FailureClass::Refused { category: Some("no_match".to_owned()) }, "{nothing}");
 }
 
 #[test]
