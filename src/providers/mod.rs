@@ -20,12 +20,14 @@ mod lummi;
 mod makers;
 mod openai_chat;
 mod openai_images;
+mod openai_models;
 mod operation;
 mod options;
 mod pexels;
 mod picture_size;
 pub mod prompt;
 mod protocol;
+mod question;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
@@ -51,10 +53,12 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Clock;
 
 pub use catalog::catalog;
+pub use question::{Finding, Found, Listing};
 
 use driver::{Driver, Vendor};
 use makers::Maker;
 use protocol::Mistake;
+use question::Asked;
 
 /// What the daemon needs of the providers. Its tests put a fake here.
 #[async_trait]
@@ -127,6 +131,19 @@ impl Providers {
             }
         }
         if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
+    }
+
+    /// Asks a provider's vendor, at no cost, whether it takes the key and still has the model. `time` bounds the
+    /// question and its answer. Never a generation.
+    pub async fn ask(&self, provider: &ProviderName, time: Duration) -> Finding {
+        match self.find(provider) {
+            Ok((_, Way::Local(_))) => Finding::NeedsNobody,
+            Ok((provider, Way::Vendor(driver, vendor))) => {
+                let asked = Asked { provider, now: (self.clock)() };
+                driver.ask(vendor, &asked, time).await
+            }
+            Err(failure) => Finding::Failed(failure),
+        }
     }
 
     fn find(&self, name: &ProviderName) -> Result<&(Provider, Way), Failure> {

@@ -2,6 +2,7 @@
 
 mod described;
 mod labels;
+mod questions;
 mod search;
 
 use std::collections::HashMap;

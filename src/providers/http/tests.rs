@@ -219,6 +219,13 @@ fn every_mistake_is_named_by_its_key() {
     check(with(json!({"hosts": ["*.ai"]})), &[("hosts", "is no host")]);
     let rules = json!({"classes": [{"status": 400, "class": "quota"}, {"class": "sad"}, 7]});
     check(with(rules), &[("classes.1", "\"sad\" is none"), ("classes.2", "invalid type")]);
+    let question = |check: Value| json!({"check": check});
+    check(with(question(json!({"path": "v1/{{ model }}", "list": "data", "id": "id", "ends": "end"}))), &[]);
+    for of_a_job in ["v1/{{ prompt }}", "v1/{{ operation }}"] {
+        check(with(question(json!({"path": of_a_job}))), &[("check.path", "undefined value")]);
+    }
+    check(with(question(json!({"path": "v1/models", "list": "data"}))), &[("check.id", "is missing")]);
+    check(with(question(json!({"path": "v1/make", "body": {}}))), &[("check", "unknown field `body`")]);
     let operation = |changes: Value| {
         let mut operation = json!({"id": "id", "status": "status", "poll": {"path": "v1/{{ operation }}"}});
         operation.as_object_mut().expect("an object").extend(changes.as_object().expect("one").clone());
@@ -286,6 +293,8 @@ proptest! {
         for label in ["replicate", "fal", "flux-2-pro", "runway", "elevenlabs", "stability-core", "ideogram-v3", "sora-2"] {
             let provider = from_entry(label);
             let (first, poll) = (Call::generation(&provider, &ask, &clock), Call::poll(&provider, &ask, &clock, "op"));
+            let asked = Asked { provider: &provider, now: Timestamp::UNIX_EPOCH };
+            prop_assert!(Http.answer(&asked, &reply).is_err() || (200..300).contains(&status), "{}: {}", label, status);
             for read in [Http.interpret(&first, &reply), Http.interpret(&poll, &reply), Http.interpret_result(&poll, &reply)] {
                 let Ok(read) = read else { continue };
                 prop_assert!((200..300).contains(&status), "{}: {} is no success", label, status);
