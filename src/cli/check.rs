@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::budgets;
 use super::plan::{self, decision};
+use super::remembered::Remembered;
 use super::retiring;
 use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
@@ -67,12 +69,13 @@ fn good(session: &Session, config: &Config) -> Said {
     writeln!(text, "database {}", wire::database_path(config).display()).unwrap_or_default();
     writeln!(text, "vault    {}", config.vault.folder.display()).unwrap_or_default();
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &[], (session.clock)());
+        let plan = plan::plan(config, asset, None, &Remembered::default(), (session.clock)());
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
     let mut warnings: Vec<Value> = grace_beyond_the_unit(config).into_iter().collect();
     warnings.extend(retiring::warnings(config, (session.clock)()).iter().map(|warning| json!(warning)));
+    warnings.extend(budgets::warnings(config).iter().map(|warning| json!(warning)));
     for (at, warning) in warnings.iter().enumerate() {
         let gap = if at == 0 { "\n" } else { "" };
         let sentence = warning["sentence"].as_str().unwrap_or_default();

@@ -134,7 +134,9 @@ impl Run {
                     "the job was cancelled or taken over before its run ended; its attempts are booked"
                 );
             }
-            Ok(Recorded::Written | Recorded::Begun(_)) => self.announce(&ending, error.as_deref()),
+            Ok(Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_)) => {
+                self.announce(&ending, error.as_deref())
+            }
             Err(refused) => {
                 tracing::error!(job.id = self.claim.job.id.0, error = %refused, "the end of a run could not be written; the job is left to its lease");
             }

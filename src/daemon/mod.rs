@@ -8,6 +8,7 @@ mod ending;
 mod lease;
 mod maintain;
 mod notices;
+mod planning;
 mod recorder;
 mod recurring;
 mod run;

@@ -30,6 +30,7 @@ mod protocol;
 mod recorded;
 #[cfg(test)]
 mod recorded_properties;
+mod reserving;
 mod scrub;
 mod stock;
 mod unsplash;
@@ -51,6 +52,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Clock;
 
 pub use catalog::catalog;
+pub use reserving::{reservation, usual_reservation};
 
 use driver::{Driver, Vendor};
 use makers::Maker;
