@@ -1,5 +1,6 @@
 //! The SQL contract, through Debian's own `sqlite3` shell: what works, what is refused, and what follows.
 
+mod budgets;
 mod life;
 mod migration;
 mod refusals;
