@@ -12,11 +12,10 @@ use crate::domain::backoff::Backoff;
 use crate::domain::breaker::{Gate, Probe, ProviderHealth};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
-use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{Call, Outcome};
-use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry, Recorded};
+use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry};
 use crate::vault::VaultKey;
 
 use super::keeping::Found;
@@ -80,7 +79,10 @@ impl Run {
                 (Begun { facts, row: Some(row), key }, Ok(answer))
             }
             None => {
-                let row = self.begin_paid(call, &facts).await?;
+                let row = match self.begin_paid(call, &facts).await? {
+                    Ok(row) => row,
+                    Err(reason) => return Ok(Outcome::Skipped(reason)),
+                };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
                 let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
@@ -145,20 +147,6 @@ impl Run {
                         tracing::error!(job.id = self.claim.job.id.0, provider = %call.provider, error = why, "trouble of our own; the job comes back");
                         Some(Outcome::Failed(FailureClass::Internal, why))
                     }
-                }
-            }
-        }
-    }
-
-    /// Writes the intent of a paid call before it is made.
-    async fn begin_paid(&self, call: &Call, facts: &AttemptFacts) -> Result<Option<AttemptId>, Interrupt> {
-        match call.rules.repeat {
-            Repeat::Free => Ok(None),
-            Repeat::Paid => {
-                let entry = Entry::Begin { token: self.claim.token.clone(), facts: facts.clone() };
-                match self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)? {
-                    Recorded::Begun(row) => Ok(Some(row)),
-                    Recorded::Written | Recorded::LeaseGone => Err(Interrupt::LeaseGone),
                 }
             }
         }

@@ -140,7 +140,7 @@ impl Run {
                     "the job was cancelled or taken over before its run ended; its attempts are booked"
                 );
             }
-            Ok(Recorded::Written | Recorded::Begun(_)) => {
+            Ok(Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_)) => {
                 if let (Ending::Done { .. }, Some(key)) = (&ending, self.in_hand.take()) {
                     self.shared.hands.forget(&key).await;
                 }

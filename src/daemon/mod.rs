@@ -10,6 +10,7 @@ mod keeping;
 mod lease;
 mod maintain;
 mod notices;
+mod planning;
 mod recorder;
 mod recurring;
 mod run;

@@ -9,10 +9,8 @@ use futures_util::FutureExt;
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
 use crate::domain::breaker::HealthEvent;
-use crate::domain::chain::Chain;
 use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
-use crate::domain::plan::{Circumstances, Known, Override, Plan, draw};
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
@@ -22,6 +20,7 @@ use super::attempt::Resumed;
 use super::book::{AssetPage, Book};
 use super::claim::Reserved;
 use super::keeping::Delivery;
+use super::planning;
 use super::recorder::Unwritten;
 use super::shared::{Hold, Shared};
 use super::steady::Steady;
@@ -107,7 +106,7 @@ impl Run {
             Ok(prompt) => (prompt, None),
             Err(why) => (String::new(), Some(why)),
         };
-        let mut run = Self::begin(task, prompt);
+        let mut run = Self::begin(task, prompt).await;
         if let Err(interrupt) = run.take_up().await {
             return run.interrupted(interrupt).await;
         }
@@ -127,14 +126,14 @@ impl Run {
         }
     }
 
-    fn begin(task: Task, prompt: String) -> Self {
+    async fn begin(task: Task, prompt: String) -> Self {
+        let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
+        let ask = ask(&task.page.asset, &task.claim, prompt);
+        let plan = planning::plan(&task, &ask, &digest).await;
         let Task { shared, book, page, claim, hold, reserved } = task;
         let steady = Steady::starting_at(shared.now());
         let deadline = after(steady.now(), page.asset.deadline);
-        let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
-        let plan = plan(&shared, &book, &page.asset, &claim, &digest);
         let walk = Walk::new(&plan, rules(&page.asset, &claim, deadline));
-        let ask = ask(&page.asset, &claim, prompt);
         Self {
             shared,
             book,
@@ -350,41 +349,6 @@ fn prompt(task: &Task) -> Result<String, String> {
             .render(&job.slug, &job.asset, &job.input, None)
             .map_err(|why| format!("the asset's prompt template cannot be rendered: {why}")),
     }
-}
-
-/// The plan of a run: its links as they were drawn at the claim, judged by what is known now.
-fn plan(shared: &Shared, book: &Book, asset: &Asset, claim: &Claim, digest: &str) -> Plan {
-    let Ok(chain) = Chain::parse(&claim.run.links) else {
-        // No link at all: the override, or the chain itself, is `manual`.
-        return Plan { links: Vec::new(), straight_to_person: true };
-    };
-    let wish = claim.job.provider_override.as_deref().and_then(|typed| Override::parse(typed).ok());
-    // The links are bent already; the override still says whom a shut gate does not stop.
-    let forced = wish.filter(|wish| match wish {
-        Override::Provider(named) => chain.primary() == Some(named),
-        Override::Manual => false,
-    });
-    let refused_before: Vec<ProviderName> = claim
-        .refusals
-        .iter()
-        .filter(|refusal| refusal.prompt_digest.as_deref() == Some(digest))
-        .map(|refusal| refusal.provider.clone())
-        .collect();
-    let health = shared.board.all();
-    let now = shared.now();
-    let circumstances = Circumstances { medium: asset.medium, now, refused_before: &refused_before };
-    // No gate stands before an operation that is only to be asked after: it is paid for already.
-    let polled = |name: &ProviderName| {
-        let mut past = claim.run.past.iter();
-        past.any(|past| {
-            let goes_on = matches!(past.status.as_str(), "started" | "accepted");
-            past.provider == *name && goes_on && (past.operation.is_some() || past.staged.is_some())
-        })
-    };
-    draw(&chain, forced.as_ref(), circumstances, |name| match book.known(name, &health) {
-        known if polled(name) => Known { health: None, ..known },
-        known => known,
-    })
 }
 
 fn rules(asset: &Asset, claim: &Claim, deadline: Timestamp) -> JobRules {

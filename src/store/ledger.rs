@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::breaker::{HealthEvent, ProviderHealth};
+use crate::domain::budget::{Reservation, UsedUp};
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, RunId, RunOutcome};
 use crate::domain::name::{AssetName, ProviderName};
@@ -21,6 +22,8 @@ pub enum Entry {
         token: LeaseToken,
         /// What is known of it.
         facts: AttemptFacts,
+        /// What is put aside for it until its verdict, and within which limits.
+        reservation: Reservation,
     },
     /// The vendor accepted the call and named its operation.
     Accept {
@@ -56,6 +59,8 @@ pub enum Recorded {
     Written,
     /// The lease is gone: the job was cancelled or taken over. Attempts were booked all the same.
     LeaseGone,
+    /// A budget has no room for the call: nothing was written.
+    OverBudget(UsedUp),
 }
 
 /// What one transaction of the ledger came to.

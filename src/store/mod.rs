@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
@@ -60,6 +61,10 @@ pub trait Store: Send + Sync {
     /// When the transaction failed: then nothing of it was written.
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError>;
 
+    /// What is reserved and spent in the day and the month around `at`. Every [`Entry::Begin`] is held to it once
+    /// more, in its own transaction.
+    async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError>;
+
     /// Gives the half-open provider's probe to a job, if it is to be had, and says how the provider is then: the
     /// job has it where the probe names it.
     async fn take_probe(
@@ -96,7 +101,8 @@ pub trait Store: Send + Sync {
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError>;
 
     /// Deletes settled jobs (never `manual` ones) that ended before `before`, with their runs and attempts, at
-    /// most `limit` of them; and what else is that old and of no use any more: ticks, notices.
+    /// most `limit` of them; and what else is that old and of no use any more: ticks, notices. What was spent stays
+    /// known for 400 days more.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Keys of the vault that were staged before a time and never delivered, oldest first; those of runs that are

@@ -11,6 +11,7 @@ pub mod open;
 #[cfg(test)]
 mod plans;
 mod runs;
+mod spending;
 mod spoiled;
 mod staged;
 mod ticks;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
@@ -100,6 +102,10 @@ impl Store for SqliteStore {
 
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError> {
         ledger::record(&self.pools.writer, entries, now).await
+    }
+
+    async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
+        spending::spending(&self.pools.readers, at).await
     }
 
     async fn take_probe(

@@ -226,6 +226,29 @@ async fn an_operation_is_handed_back_at_a_stop_and_polled_on_by_the_next_daemon(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_is_polled_on_though_its_budget_is_used_up_and_is_settled_with_what_it_cost() {
+    let delivers =
+        |_: &str, _| Says::Costly("A text that is long enough to be published.".to_owned(), 30_000);
+    let vendor = FakeVendor::new(|_, _| Says::Accepted, delivers);
+    let address = || "http://127.0.0.1:9/v1".to_owned();
+    let configuration = texts("[\"house\", \"second\"]", &[("second", address()), ("house", address())]);
+    let limited = format!("{configuration}price = 0.05\nbudget = {{ month = 0.05 }}\n");
+    let house = House::new(&limited, vendor, FakeVault::default()).await;
+    let stop = Stop::default();
+    let daemon = house.serve(&stop).await;
+    house.place.enqueue("long");
+    house.place.shows("SELECT status, reserved_micros FROM attempts", "accepted|50000");
+    stop.soon.cancel();
+    ended(daemon).await.expect("a clean end");
+    let counters = "SELECT DISTINCT reserved_micros, spent_micros FROM spending";
+    house.place.finds(counters, "50000|0");
+    house.drain().await;
+    house.place.finds("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
+    house.place.finds(counters, "0|30000");
+    assert_eq!((house.vendor.calls("house"), house.vendor.calls("second")), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operation_of_other_settings_is_not_asked_after() {
     let vendor =
         FakeVendor::new(|_, before| if before == 0 { Says::Accepted } else { words() }, |_, _| words());

@@ -90,7 +90,12 @@ fn taken_up(links: &[PlannedLink], past: Vec<(usize, u32, Outcome)>) -> Story {
 
 #[test]
 fn a_run_is_taken_up_where_it_was_left() {
-    let links = [skip("a", SkipReason::OverBudget), call("b"), call("c"), call("d")];
+    let links = [
+        skip("a", SkipReason::OverBudget(crate::domain::budget::tests::used_up())),
+        call("b"),
+        call("c"),
+        call("d"),
+    ];
     let check = |past: Vec<(usize, u32, Outcome)>, outcomes, expected: &str, reasons: &str| {
         let mut story = taken_up(&links, past);
         assert_eq!(story.plays(at_once(outcomes)), expected);

@@ -1,5 +1,6 @@
 //! Whose a job is: one that was sent round again, one that runs alone, one that ends beside its call.
 
+use backstop::domain::budget::{Budget, Reservation};
 use backstop::domain::job::RunId;
 use backstop::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, Recorded};
 
@@ -186,7 +187,7 @@ async fn a_late_verdict_does_not_fall_on_the_attempt_that_has_its_number_now() {
         house.place.enqueue(slug);
         let claim = house.claim().await;
         let facts = facts(&claim);
-        let entry = Entry::Begin { token: claim.token, facts: facts.clone() };
+        let entry = Entry::Begin { token: claim.token, facts: facts.clone(), reservation: unlimited() };
         let written = house.store.record(&[entry], now()).await.expect("written");
         match written.answers.as_slice() {
             [Recorded::Begun(row)] => (*row, facts),
@@ -224,6 +225,11 @@ impl House {
         };
         self.store.claim_due(&request).await.expect("claimed").claims.remove(0)
     }
+}
+
+fn unlimited() -> Reservation {
+    let (asset, none) = (AssetName::parse("social-text").expect("valid"), Budget::default());
+    Reservation { asset, micros: 0, provider_budget: none, asset_budget: none }
 }
 
 fn facts(claim: &Claim) -> AttemptFacts {
