@@ -10,6 +10,7 @@ use crate::domain::time::{Timestamp, to_text};
 use crate::domain::walk::End;
 use crate::store::{AttemptResult, Ending, Entry, Recorded, RunEnd};
 
+use super::attempt::Resumed;
 use super::run::{Interrupt, Run};
 
 impl Run {
@@ -43,9 +44,12 @@ impl Run {
                 (Ending::Failed { message }, Some(RunEnding::Failed { error: error.clone() }))
             }
             End::ComeBackAt(run_at) => {
+                let run_at = self.on_the_wall(run_at);
                 (Ending::Later { run_at }, Some(RunEnding::Failed { error: error.clone() }))
             }
-            End::ComeBackHere(run_at) => (Ending::HandBack { run_at, keep_open: true }, None),
+            End::ComeBackHere(run_at) => {
+                (Ending::HandBack { run_at: self.on_the_wall(run_at), keep_open: true }, None)
+            }
         };
         let delivered = matches!(ending, Ending::Done { .. });
         let error = (!delivered).then_some(error);
@@ -79,6 +83,8 @@ impl Run {
 
     fn delivered(&mut self, provider: &ProviderName, fallback_used: bool) -> Option<Ending> {
         let delivery = self.delivery.take()?;
+        let (url, staged) = delivery.file.unzip();
+        self.staged = staged;
         let asset = &self.claim.job.asset;
         let message = if fallback_used {
             let title = self.book.providers.get(provider).map(|page| page.provider.title.clone());
@@ -97,7 +103,7 @@ impl Run {
         Some(Ending::Done {
             provider: provider.clone(),
             fallback_used,
-            url: delivery.url,
+            url,
             text: delivery.text,
             content_type: delivery.checked.content_type,
             metadata,
@@ -124,6 +130,7 @@ impl Run {
             run: self.claim.run.id,
             token: self.claim.token.clone(),
             attempts: std::mem::take(&mut self.unsettled),
+            staged: self.staged.as_ref().map(ToString::to_string),
             ending: ending.clone(),
             error: error.clone(),
             prompt_digest: self.refused.then(|| self.digest.clone()),
@@ -138,7 +145,12 @@ impl Run {
                     "the job was cancelled or taken over before its run ended; its attempts are booked"
                 );
             }
-            Ok(Recorded::Written | Recorded::Begun(_)) => self.announce(&ending, error.as_deref()),
+            Ok(Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_)) => {
+                if let (Ending::Done { .. }, Some(key)) = (&ending, self.in_hand.take()) {
+                    self.shared.hands.forget(&key).await;
+                }
+                self.announce(&ending, error.as_deref());
+            }
             Err(refused) => {
                 tracing::error!(job.id = self.claim.job.id.0, error = %refused, "the end of a run could not be written; the job is left to its lease");
             }
@@ -188,14 +200,17 @@ impl Run {
     /// An operation of the adopted run that was never asked after again gets its verdict with the run's: its row would
     /// stay open for ever. Its provider is not to blame.
     fn give_up_operation(&mut self) {
-        let Some((position, attempt, operation)) = self.accepted.take() else { return };
+        let Some((position, attempt, resumed)) = self.resumed.take() else { return };
         let Some(provider) =
             self.claim.run.links.get(position).and_then(|label| ProviderName::parse(label).ok())
         else {
             return;
         };
-        let why =
-            format!("the run ended before the operation {operation} did, and what became of it is not known");
+        let what = match resumed {
+            Resumed::Operation(operation) => format!("operation {operation} did"),
+            Resumed::Output(found) => format!("file {} was delivered", found.key),
+        };
+        let why = format!("the run ended before its {what}, and what became of it is not known");
         self.unsettled.push(AttemptResult {
             row: Some(attempt),
             facts: self.facts(&provider, position, 0, String::new()),

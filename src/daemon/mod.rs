@@ -5,9 +5,12 @@ mod board;
 pub mod book;
 mod claim;
 mod ending;
+mod hands;
+mod keeping;
 mod lease;
 mod maintain;
 mod notices;
+mod planning;
 mod recorder;
 mod recurring;
 mod run;
@@ -15,6 +18,7 @@ mod schedule;
 mod shared;
 #[cfg(test)]
 mod sim;
+mod steady;
 mod wake;
 pub mod worker;
 
@@ -28,6 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::time::Clock;
 use crate::store::{Store, StoreError};
+use crate::vault::Vault;
 
 use book::Book;
 use shared::Shared;
@@ -48,6 +53,8 @@ pub struct Parts {
     pub fresh: Arc<dyn Fn() -> String + Send + Sync>,
     /// The folder for the lock file that tells others whether this worker lives.
     pub lock_folder: PathBuf,
+    /// Where outputs wait that were paid for and that the vault cannot keep; without it they wait in memory alone.
+    pub spool: Option<Arc<dyn Vault>>,
 }
 
 /// How a daemon is told to end.

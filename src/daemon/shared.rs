@@ -14,6 +14,7 @@ use crate::store::{Claim, Held, LeaseToken, Store};
 
 use super::board::Board;
 use super::book::Book;
+use super::hands::Hands;
 use super::recorder::Recorder;
 use super::worker::Worker;
 use super::{Parts, Progress, Stop};
@@ -26,6 +27,7 @@ pub(super) struct Shared {
     pub(super) fresh: Arc<dyn Fn() -> String + Send + Sync>,
     pub(super) board: Board,
     pub(super) recorder: Recorder,
+    pub(super) hands: Hands,
     pub(super) worker: Worker,
     pub(super) stop: Stop,
     pub(super) tracker: TaskTracker,
@@ -70,6 +72,7 @@ impl Shared {
             fresh: parts.fresh,
             board: Board::default(),
             recorder: Recorder::new(),
+            hands: Hands::new(parts.spool),
             worker,
             stop,
             tracker: TaskTracker::new(),

@@ -15,13 +15,14 @@ use serde_json::{Map, Value, json};
 use crate::domain::accept::{Acceptance, Aspect};
 use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::asset::Medium;
+use crate::domain::budget::Budget;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 use crate::domain::time::{Clock, from_text, to_text};
 
 use super::catalog::catalog;
-use super::protocol::{self, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::protocol::{self, Call, HttpReply, HttpRequest, Interpreted, Protocol, RequestBody};
 
 /// A provider with nothing special about it.
 pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider {
@@ -43,6 +44,7 @@ pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider 
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Paid,
         price_micros: 0,
+        budget: Budget::default(),
         fingerprint: "f".to_owned(),
         options: Map::new(),
         name,
@@ -66,7 +68,10 @@ pub(super) fn ask() -> Ask {
 /// The body of the request that a protocol makes.
 pub(super) fn body_of(protocol: &dyn Protocol, provider: &Provider, ask: &Ask) -> Value {
     let request = protocol.request(&Call::generation(provider, ask, &clock())).expect("a request");
-    request.body.expect("a body")
+    match request.body.expect("a body") {
+        RequestBody::Json(body) => body,
+        RequestBody::Form(fields) => panic!("a form: {fields:?}"),
+    }
 }
 
 pub(super) fn clock() -> Clock {

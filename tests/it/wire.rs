@@ -2,6 +2,7 @@
 
 mod described;
 mod labels;
+mod questions;
 mod search;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 use backstop::domain::accept::{Acceptance, Aspect};
 use backstop::domain::ask::{Answer, Ask, Body, Output};
 use backstop::domain::asset::Medium;
+use backstop::domain::budget::Budget;
 use backstop::domain::failure::{Failure, FailureClass};
 use backstop::domain::name::{AssetName, ProviderName};
 use backstop::domain::provider::{Key, OnUnknown, Provider, Repeat};
@@ -46,6 +48,7 @@ fn provider(protocol: &str, base_url: &str) -> Provider {
         on_unknown: OnUnknown::Next,
         repeat: facts.repeat,
         price_micros: 700,
+        budget: Budget::default(),
         fingerprint: "f".to_owned(),
         options: Map::new(),
     }
@@ -397,10 +400,9 @@ async fn a_hint_is_an_instant_by_the_given_clock() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_to_be_not_there() {
-    let stability = provider("stability", "https://api.stability.ai");
-    let not_yet = call(&stability, LONG).await.expect_err("not supported");
-    assert_eq!(not_yet.class, FailureClass::Invalid);
-    assert!(not_yet.message.contains("not supported yet"), "{not_yet}");
+    let smoke = Provider { protocol: "smoke".to_owned(), ..provider("openai-chat", "http://127.0.0.1:9") };
+    let nobody = Providers::new(&[smoke], HashMap::new(), clock()).err().expect("no such protocol");
+    assert_eq!(nobody.mistakes, ["providers.house.protocol: there is no protocol \"smoke\""]);
 
     let chat = provider("openai-chat", "http://127.0.0.1:9");
     let providers = ready(&chat, None);

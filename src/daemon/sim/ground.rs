@@ -8,6 +8,7 @@ use async_trait::async_trait;
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
@@ -137,10 +138,27 @@ impl Store for SimStore {
 
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError> {
         self.write().await?;
+        let strangers = law::ends_of_strangers(&self.world, entries);
         let written = self.world.store.record(entries, now).await?;
+        law::strangers_end_nothing(&self.world, &strangers, &written);
         law::entries_were_written(&self.world, &self.life.name, entries, &written);
         self.written().await;
         Ok(written)
+    }
+
+    async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
+        self.read().await?;
+        self.world.store.spending(at).await
+    }
+
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+        self.read().await?;
+        self.world.store.stale_staged(before, limit).await
+    }
+
+    async fn unstage(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.write().await?;
+        self.world.store.unstage(keys).await
     }
 
     async fn take_probe(

@@ -82,6 +82,7 @@ fn configuration(world: &World, folder: &Path) -> Config {
     for provider in &mut config.providers {
         provider.repeat = repeat_of(&provider.name);
         provider.fingerprint = "f1".to_owned();
+        provider.price_micros = 40;
         provider.trip_after = trip_after(world.plan.seed);
         provider.retries = world.chance(|chance| chance.u32(0..3));
         // A job that nobody has room for waits for as long as it takes; so there is room for those that take hours.
@@ -175,6 +176,7 @@ impl House {
             clock: Arc::clone(&world.clock),
             random: Arc::new(move || shares.chance(fastrand::Rng::f64)),
             fresh: Arc::new(move || format!("{:032x}", names.chance(|chance| chance.u128(..)))),
+            spool: None,
             lock_folder: self.folder.path().to_owned(),
         }
     }

@@ -1,10 +1,12 @@
 //! The promises, watched while they are kept: at every call, at every write, and at the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ask::Ask;
 use crate::domain::breaker::{BreakerState, Gate, ProviderHealth};
+use crate::domain::budget::{Scope, Span};
 use crate::domain::failure::{FailureClass, Verdict};
 use crate::domain::job::{JobId, JobStatus, RunId};
 use crate::domain::name::ProviderName;
@@ -186,6 +188,29 @@ pub(super) fn jobs_were_claimed(world: &World, who: &str, claimed: &Claimed) {
     }
 }
 
+/// The places of ends whose writer does not hold the job any more.
+pub(super) fn ends_of_strangers(world: &World, entries: &[Entry]) -> Vec<usize> {
+    world.store.look(|tables| {
+        let is_strange = |entry: &Entry| match entry {
+            Entry::Finish(end) => !tables.jobs.get(&end.job).is_some_and(|job| job.is_held_by(&end.token)),
+            Entry::Begin { .. }
+            | Entry::Accept { .. }
+            | Entry::Abandon { .. }
+            | Entry::Stage(_)
+            | Entry::Settle(_) => false,
+        };
+        (0..).zip(entries).filter(|(_, entry)| is_strange(entry)).map(|(place, _)| place).collect()
+    })
+}
+
+/// What a stale worker wrote of a job's end was not taken.
+pub(super) fn strangers_end_nothing(world: &World, strangers: &[usize], written: &Written) {
+    for place in strangers {
+        let taken = written.answers.get(*place) == Some(&Recorded::Written);
+        world.law(!taken, || "a stale worker has ended a job".to_owned());
+    }
+}
+
 /// Entries of the ledger were written.
 pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], written: &Written) {
     for (entry, answer) in entries.iter().zip(&written.answers) {
@@ -210,7 +235,7 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
                 let class = result.class.unwrap_or_default();
                 world.tell(format!("{who} settles {} of job {}: {class}", facts.provider, facts.job));
             }
-            Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } => {}
+            Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
         }
     }
     for health in &written.health {
@@ -278,6 +303,7 @@ pub(super) fn every_row_is_lawful(world: &World, providers: &[Provider]) {
         for job in tables.jobs.values() {
             a_job_is_lawful(world, tables, job);
         }
+        the_money_is_right(world, tables);
         for run in tables.runs.values() {
             let of_run = tables.attempts.values().filter(|attempt| attempt.run == run.id);
             let mut paid: Vec<&AttemptRecord> = of_run
@@ -326,6 +352,24 @@ fn a_repeat_is_lawful(world: &World, providers: &[Provider], first: &AttemptReco
         None => false,
     };
     world.law(lawful, || format!("{}: it was repeated after {:?} {:?}", place(), first.status, first.class));
+}
+
+/// What is put aside is what calls under way may cost, and nothing more.
+fn the_money_is_right(world: &World, tables: &Tables) {
+    let mut reserved: BTreeMap<(String, &str, String), i64> = BTreeMap::new();
+    for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
+        let asset = attempt.asset.as_ref().map(|asset| (Scope::Asset, asset.to_string()));
+        for (scope, name) in asset.into_iter().chain([(Scope::Provider, attempt.provider.to_string())]) {
+            for span in Span::ALL {
+                let key = (span.period(attempt.started_at), scope.as_str(), name.clone());
+                *reserved.entry(key).or_default() += attempt.reserved_micros;
+            }
+        }
+    }
+    for (key, counter) in &tables.spending {
+        let open = reserved.get(key).copied().unwrap_or(0);
+        world.law(counter.reserved == open, || format!("{key:?} reserves {}, not {open}", counter.reserved));
+    }
 }
 
 /// What must hold when all is over.

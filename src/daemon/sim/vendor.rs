@@ -197,7 +197,20 @@ impl Vault for SimVault {
         if world.facts(|facts| facts.vault_fails_until.is_some_and(|until| until > now)) {
             return Err(VaultError::Full { path: key.to_string().into() });
         }
-        world.facts(|facts| facts.files.insert(key.to_string(), bytes.len()));
-        Ok(Kept { url: format!("file:///vault/{key}"), bytes: bytes.len() as u64 })
+        let size = bytes.len() as u64;
+        let before = world.facts(|facts| facts.files.insert(key.to_string(), bytes.clone()));
+        world.law(before.is_none_or(|before| before == bytes), || format!("the file {key} was overwritten"));
+        Ok(Kept { url: format!("file:///vault/{key}"), bytes: size })
+    }
+
+    async fn find(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        self.life.goes_on().await;
+        Ok(self.world.facts(|facts| facts.files.get(&key.to_string()).cloned()))
+    }
+
+    async fn remove(&self, key: &VaultKey) -> Result<(), VaultError> {
+        self.life.goes_on().await;
+        self.world.facts(|facts| facts.files.remove(&key.to_string()));
+        Ok(())
     }
 }

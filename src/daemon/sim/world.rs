@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::SubsecRound;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -74,7 +75,7 @@ pub(super) struct Facts {
     /// The operations that vendors accepted.
     pub(super) operations: BTreeMap<String, Operation>,
     /// Files of the vault.
-    pub(super) files: BTreeMap<String, usize>,
+    pub(super) files: BTreeMap<String, Bytes>,
     /// When the store or a daemon last was in trouble: until a little later nobody can know everything.
     pub(super) trouble_at: Option<Timestamp>,
     /// The store takes no writes until then.

@@ -1,6 +1,6 @@
 //! What is kept besides jobs: ticks, notices, probes, pauses; and what is thrown away.
 
-use super::scene::{Scene, Subject, Table, asset, at, done, facts, needs_person, verdict, wish};
+use super::scene::{Scene, Subject, Table, asset, at, done, intent, needs_person, verdict, wish};
 use crate::domain::breaker::{BreakerState, Probe};
 use crate::domain::failure::FailureClass;
 use crate::domain::job::JobId;
@@ -143,8 +143,7 @@ pub(in crate::store) async fn the_version_moves_with_every_write(subject: impl S
     moved("enqueue").await;
     let claim = scene.claim_one("w", 1).await;
     moved("claim").await;
-    let begin = Entry::Begin { token: claim.token.clone(), facts: facts(&claim, 1) };
-    scene.write(&[begin], 1).await;
+    scene.write(&[intent(&claim, 1)], 1).await;
     moved("record").await;
     scene.subject.cancels(job).await.expect("cancelled");
     moved("cancel").await;

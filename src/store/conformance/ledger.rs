@@ -1,6 +1,6 @@
 //! The ledger: what is written before and after calls, who may write it, and what a run's end changes.
 
-use super::scene::{Scene, Subject, Table, at, done, end_of, event, facts, needs_person, verdict, wish};
+use super::scene::{Scene, Subject, Table, at, done, end_of, event, intent, needs_person, verdict, wish};
 use crate::domain::breaker::BreakerState;
 use crate::domain::failure::FailureClass;
 use crate::domain::plan::tests::name;
@@ -15,8 +15,7 @@ pub(in crate::store) async fn a_paid_call_begins_under_a_lease_only(subject: imp
     let old = scene.claim_one("old", 1).await;
     assert_eq!(scene.begin(&old, 2).await.0, 1);
     scene.claim_one("new", 100).await;
-    let stale = Entry::Begin { token: old.token.clone(), facts: facts(&old, 101) };
-    assert_eq!(scene.write_one(stale, 101).await, Recorded::LeaseGone);
+    assert_eq!(scene.write_one(intent(&old, 101), 101).await, Recorded::LeaseGone);
     scene.finds(Table::Attempts, &["id", "status", "model", "fingerprint"], &["1|started|m|f1"]).await;
 }
 

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use regex::Regex;
 
-use super::scene::{Scene, Subject, Table, at, claim_by, end_of, event, facts, held, verdict, wanted, wish};
+use super::scene::{Scene, Subject, Table, at, claim_by, end_of, event, held, intent, verdict, wanted, wish};
 use crate::domain::breaker::Probe;
 use crate::domain::failure::FailureClass;
 use crate::domain::job::{AttemptId, JobId};
@@ -17,7 +17,9 @@ use crate::domain::plan::tests::name;
 use crate::domain::time::to_text;
 use crate::store::memory::subject::MemorySubject;
 use crate::store::sqlite::subject::SqliteSubject;
-use crate::store::{Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, StoreError};
+use crate::store::{
+    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError,
+};
 
 use deed::{Choice, Deed, Ending, Said, deed};
 
@@ -169,8 +171,7 @@ impl<S: Subject> Life<S> {
         Some(match choice {
             Choice::Begin { back } => {
                 let (place, claim) = claim_at(*back)?;
-                let facts = facts(claim, self.second);
-                (Some(place), Entry::Begin { token: claim.token.clone(), facts })
+                (Some(place), intent(claim, self.second))
             }
             Choice::Accept { back } => {
                 let (claim, attempt) = call_at(*back)?;
@@ -180,6 +181,18 @@ impl<S: Subject> Life<S> {
             Choice::Abandon { back } => {
                 let (claim, attempt) = call_at(*back)?;
                 (None, Entry::Abandon { attempt, job: claim.job.id })
+            }
+            Choice::Stage { back } => {
+                let (claim, attempt) = call_at(*back)?;
+                let staging = Staging {
+                    token: claim.token.clone(),
+                    job: claim.job.id,
+                    run: claim.run.id,
+                    attempt: Some(attempt),
+                    key: format!("file-of-{attempt}.png"),
+                    output: format!("{{\"at\":{}}}", self.second),
+                };
+                (None, Entry::Stage(Box::new(staging)))
             }
             Choice::Settle { back, free, failure } => {
                 let (claim, row) = if *free {
@@ -195,6 +208,7 @@ impl<S: Subject> Life<S> {
                 if *delivers {
                     let row = self.begun.iter().rev().find(|(of, _)| *of == place).map(|(_, row)| *row);
                     end.attempts.push(self.verdict(claim, row, None));
+                    end.staged = row.map(|row| format!("file-of-{row}.png"));
                 }
                 end.prompt_digest = refuses.then(|| "d1".to_owned());
                 (None, Entry::Finish(Box::new(end)))
@@ -289,6 +303,7 @@ impl<S: Subject> Life<S> {
         let mut owners = store.other_owners("a").await?;
         owners.sort();
         seen += &format!("{owners:?}");
+        seen += &format!("{:?}", store.stale_staged(now, 100).await?);
         seen += &format!("{:?}", store.last_tick("s", now).await?);
         seen += &format!("{:?}", store.provider_health().await?);
         Ok(seen)

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::domain::accept::Acceptance;
 use crate::domain::asset::{Asset, Medium, OnExhausted};
 use crate::domain::breaker::HealthEvent;
+use crate::domain::budget::{Budget, Reservation};
 use crate::domain::chain::Chain;
 use crate::domain::failure::FailureClass;
 use crate::domain::health::{RunEnding, RunReport};
@@ -35,10 +36,12 @@ pub(in crate::store) enum Table {
     ProviderHealth,
     Notices,
     Ticks,
+    Spending,
+    Staged,
 }
 
 impl Table {
-    pub(in crate::store) const ALL: [Self; 7] = [
+    pub(in crate::store) const ALL: [Self; 9] = [
         Self::Jobs,
         Self::Runs,
         Self::Attempts,
@@ -46,6 +49,8 @@ impl Table {
         Self::ProviderHealth,
         Self::Notices,
         Self::Ticks,
+        Self::Spending,
+        Self::Staged,
     ];
 }
 
@@ -99,6 +104,7 @@ fn assets() -> [Asset; 2] {
         on_exhausted,
         window: None,
         concurrency: None,
+        budget: Budget::default(),
     };
     [
         asset("social-text", Medium::Text, &["house", "second", "manual"], OnExhausted::Manual),
@@ -168,10 +174,12 @@ impl<S: Subject> Scene<S> {
 
     /// Begins a paid call of the first link.
     pub(super) async fn begin(&self, claim: &Claim, second: u64) -> AttemptId {
-        let entry = Entry::Begin { token: claim.token.clone(), facts: facts(claim, second) };
+        let entry = intent(claim, second);
         match self.write_one(entry, second).await {
             Recorded::Begun(row) => row,
-            other @ (Recorded::Written | Recorded::LeaseGone) => panic!("not begun: {other:?}"),
+            other @ (Recorded::Written | Recorded::LeaseGone | Recorded::OverBudget(_)) => {
+                panic!("not begun: {other:?}")
+            }
         }
     }
 
@@ -217,6 +225,7 @@ pub(super) fn claim_by(worker: &str, second: u64) -> ClaimRequest {
         wanted: vec![wanted("social-text", 100), wanted("hero-image", 100)],
         free: BTreeMap::new(),
         limit: 100,
+        take_over: true,
         held: Vec::new(),
     }
 }
@@ -236,6 +245,18 @@ pub(super) fn facts(claim: &Claim, second: u64) -> AttemptFacts {
         fingerprint: "f1".to_owned(),
         started_at: at(second),
     }
+}
+
+/// The intent of a paid call that may cost 40.
+pub(super) fn intent(claim: &Claim, second: u64) -> Entry {
+    let budget = Budget { day_micros: Some(1_000), month_micros: None };
+    let reservation = Reservation {
+        asset: claim.job.asset.clone(),
+        micros: 40,
+        provider_budget: budget,
+        asset_budget: Budget::default(),
+    };
+    Entry::Begin { token: claim.token.clone(), facts: facts(claim, second), reservation }
 }
 
 /// The verdict of a call of `house`; `None` is a delivery.
@@ -306,6 +327,7 @@ pub(super) fn end_of(claim: &Claim, ending: Ending, second: u64) -> RunEnd {
         run: claim.run.id,
         token: claim.token.clone(),
         attempts: Vec::new(),
+        staged: None,
         ending,
         error,
         prompt_digest: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::tables::{JobRecord, Lease, RunRecord, Tables, whole};
 use crate::domain::chain::Chain;
-use crate::domain::job::{JobId, JobStatus};
+use crate::domain::job::{AttemptId, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::plan::{Override, bend};
 use crate::domain::time::{Timestamp, after};
@@ -22,7 +22,7 @@ impl Tables {
     /// Claims what is due, and takes over what a dead worker holds.
     pub(super) fn claim_due(&mut self, request: &ClaimRequest) -> Claimed {
         let mut room = Room::of(request);
-        let orphaned = self.choose(&mut room, |job| is_orphan(job, request), 1);
+        let orphaned = self.choose(&mut room, |job| request.take_over && is_orphan(job, request), 1);
         let due = self.choose(
             &mut room,
             |job| job.status == JobStatus::Pending && job.run_at <= whole(request.now),
@@ -145,6 +145,7 @@ impl Tables {
                 error: attempt.error.clone(),
                 operation: attempt.operation.clone(),
                 fingerprint: Some(attempt.fingerprint.clone()),
+                staged: self.staged_by(AttemptId(attempt.id)),
             });
             return OpenRun {
                 id: run.id,

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::tables::{AttemptRecord, Tables, whole};
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
+use crate::domain::budget::{Reservation, cost_of_verdict};
 use crate::domain::chain::MANUAL;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::{JobId, JobStatus, RunOutcome};
@@ -30,9 +31,12 @@ impl Tables {
         let mut ends: Vec<(&RunEnd, &mut Recorded)> = Vec::new();
         for (entry, answer) in entries.iter().zip(&mut answers) {
             match entry {
-                Entry::Begin { token, facts } => *answer = self.begin(token, facts),
+                Entry::Begin { token, facts, reservation } => {
+                    *answer = self.begin(token, facts, reservation);
+                }
                 Entry::Accept { attempt, job, operation } => self.accept(*attempt, *job, operation),
                 Entry::Abandon { attempt, job } => self.abandon(*attempt, *job, now),
+                Entry::Stage(staging) => *answer = self.stage(staging, now),
                 Entry::Settle(result) => {
                     if self.book(result, &mut fresh) {
                         events.extend(&result.event);
@@ -54,6 +58,9 @@ impl Tables {
         for (end, answer) in ends {
             if self.end_job(end, now) {
                 self.end_run(end, now);
+                if let Some(key) = &end.staged {
+                    self.staged.remove(key);
+                }
                 self.remember_asset(end);
                 if end.notify && matches!(end.ending, Ending::Manual { .. }) {
                     self.notify(end.job, JobStatus::Manual.as_str(), now);
@@ -116,16 +123,26 @@ impl Tables {
         self.ticks.retain(|(schedule, tick), record| {
             record.created_at >= before || last.get(schedule).is_none_or(|last| tick >= last)
         });
+        self.prune_spending(before);
         self.version += 1;
         old.len() as u64
     }
 
-    fn begin(&mut self, token: &LeaseToken, facts: &AttemptFacts) -> Recorded {
+    fn begin(&mut self, token: &LeaseToken, facts: &AttemptFacts, reservation: &Reservation) -> Recorded {
+        let (provider, at) = (&facts.provider, facts.started_at);
+        if let Some(used_up) = self.spending_at(at).used_up(reservation, provider, at) {
+            return Recorded::OverBudget(used_up);
+        }
         if self.held(facts.job, token).is_none() {
             return Recorded::LeaseGone;
         }
         let row = AttemptId(self.next_attempt());
-        self.attempts.insert(row.0, attempt(row.0, facts));
+        let mut begun = attempt(row.0, facts);
+        (begun.asset, begun.reserved_micros) = (Some(reservation.asset.clone()), reservation.micros);
+        if reservation.micros > 0 {
+            self.reserve_money(&begun);
+        }
+        self.attempts.insert(row.0, begun);
         Recorded::Begun(row)
     }
 
@@ -147,6 +164,8 @@ impl Tables {
             attempt.class = Some("unknown_outcome");
             attempt.finished_at = Some(whole(now));
             attempt.error = Some(ABANDONED.to_owned());
+            let (attempt, cost) = (attempt.clone(), attempt.reserved_micros);
+            self.settle_money(&attempt, cost);
         }
     }
 
@@ -159,6 +178,12 @@ impl Tables {
         let of_this_job = |attempt: &&mut AttemptRecord| attempt.job == result.facts.job && attempt.is_open();
         let Some(attempt) = self.attempts.get_mut(&row.0).filter(of_this_job) else { return false };
         attempt.settle(result);
+        let attempt = attempt.clone();
+        let unknown = result.status == "unknown";
+        let cost = cost_of_verdict(unknown, attempt.reserved_micros, result.cost_micros);
+        if attempt.reserved_micros > 0 || result.cost_micros > 0 {
+            self.settle_money(&attempt, cost);
+        }
         true
     }
 
@@ -293,5 +318,7 @@ fn attempt(id: i64, facts: &AttemptFacts) -> AttemptRecord {
         started_at: whole(facts.started_at),
         finished_at: None,
         cost_micros: 0,
+        asset: None,
+        reserved_micros: 0,
     }
 }

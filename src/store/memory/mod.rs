@@ -3,6 +3,7 @@
 mod claim;
 mod desk;
 mod ledger;
+mod money;
 mod people;
 pub(in crate::store) mod subject;
 pub(crate) mod tables;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
@@ -90,6 +92,10 @@ impl Store for MemoryStore {
         Ok(self.change(|tables| tables.record(entries, now)))
     }
 
+    async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
+        Ok(self.look(|tables| tables.spending_at(at)))
+    }
+
     async fn take_probe(
         &self,
         provider: &ProviderName,
@@ -136,6 +142,15 @@ impl Store for MemoryStore {
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         Ok(self.change(|tables| tables.prune(before, limit)))
+    }
+
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+        Ok(self.look(|tables| tables.stale_staged(before, limit)))
+    }
+
+    async fn unstage(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.change(|tables| tables.unstage(keys));
+        Ok(())
     }
 
     async fn tend(&self) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use super::MemoryStore;
 use super::people::refused;
 use super::tables::{AttemptRecord, JobRecord, RunRecord, Tables, whole};
 use crate::domain::breaker::ProviderHealth;
+use crate::domain::budget::Counter;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::time::{Timestamp, from_text, to_text};
@@ -108,6 +109,21 @@ fn rows(tables: &Tables, table: Table) -> Vec<Row> {
             };
             tables.notices.iter().map(row).collect()
         }
+        Table::Spending => {
+            let row = |((period, scope, name), counter): (&(String, &str, String), &Counter)| {
+                json!({ "period": period, "scope": scope, "name": name, "reserved_micros": counter.reserved,
+                    "spent_micros": counter.spent })
+            };
+            tables.spending.iter().map(row).collect()
+        }
+        Table::Staged => {
+            let row = |(key, staged): (&String, &super::tables::StagedRecord)| {
+                let output: Value = serde_json::from_str(&staged.output).unwrap_or_default();
+                json!({ "key": key, "job_id": staged.job, "run_id": staged.run, "attempt_id": staged.attempt,
+                    "output": output, "created_at": text(staged.created_at) })
+            };
+            tables.staged.iter().map(row).collect()
+        }
         Table::Ticks => {
             let row = |((schedule, tick), record): (&(String, Timestamp), &super::tables::TickRecord)| {
                 json!({ "schedule": schedule, "tick": text(*tick), "job_id": record.job,
@@ -168,7 +184,8 @@ fn attempt(attempt: &AttemptRecord) -> Value {
         "http_status": attempt.http_status, "request_id": attempt.request_id,
         "operation": attempt.operation, "fingerprint": attempt.fingerprint,
         "started_at": text(attempt.started_at), "finished_at": attempt.finished_at.map(text),
-        "cost_micros": attempt.cost_micros,
+        "cost_micros": attempt.cost_micros, "asset": attempt.asset,
+        "reserved_micros": attempt.reserved_micros,
     })
 }
 

@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::asset::Medium;
 use crate::domain::breaker::ProviderHealth;
+use crate::domain::budget::Counter;
 use crate::domain::health::AssetHealth;
-use crate::domain::job::{Job, JobId, JobStatus, RunId};
+use crate::domain::job::{AttemptId, Job, JobId, JobStatus, RunId};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::Timestamp;
 use crate::store::claim::LeaseToken;
@@ -25,6 +26,10 @@ pub(crate) struct Tables {
     pub(crate) asset_health: BTreeMap<AssetName, AssetHealth>,
     pub(crate) provider_health: BTreeMap<ProviderName, ProviderHealth>,
     pub(crate) notices: BTreeMap<i64, NoticeRecord>,
+    /// By period, scope and name.
+    pub(crate) spending: BTreeMap<(String, &'static str, String), Counter>,
+    /// By key.
+    pub(crate) staged: BTreeMap<String, StagedRecord>,
     /// By schedule and tick.
     pub(crate) ticks: BTreeMap<(String, Timestamp), TickRecord>,
     /// The number of a job is never given twice.
@@ -118,6 +123,19 @@ pub(crate) struct AttemptRecord {
     pub(crate) started_at: Timestamp,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) cost_micros: i64,
+    /// For whose budget it counts, and what was put aside for it: of calls that were begun in the ledger.
+    pub(crate) asset: Option<AssetName>,
+    pub(crate) reserved_micros: i64,
+}
+
+/// A file on its way to the vault.
+#[derive(Debug, Clone)]
+pub(crate) struct StagedRecord {
+    pub(crate) job: JobId,
+    pub(crate) run: RunId,
+    pub(crate) attempt: Option<AttemptId>,
+    pub(crate) output: String,
+    pub(crate) created_at: Timestamp,
 }
 
 /// A notice of the outbox.
@@ -170,7 +188,15 @@ impl Tables {
     pub(super) fn delete(&mut self, job: JobId) {
         self.jobs.remove(&job);
         let gone: Vec<RunId> = self.runs.values().filter(|run| run.job == job).map(|run| run.id).collect();
-        self.attempts.retain(|_, attempt| !gone.contains(&attempt.run));
+        let with_them: Vec<AttemptRecord> =
+            self.attempts.values().filter(|attempt| gone.contains(&attempt.run)).cloned().collect();
+        for attempt in with_them {
+            self.attempts.remove(&attempt.id);
+            // What becomes of the call is not known then: what was put aside for it may be gone.
+            if attempt.is_open() {
+                self.settle_money(&attempt, attempt.reserved_micros);
+            }
+        }
         self.runs.retain(|id, _| !gone.contains(id));
     }
 

@@ -71,6 +71,8 @@ impl Subject for SqliteSubject {
             Table::ProviderHealth => "SELECT * FROM provider_health ORDER BY provider",
             Table::Notices => "SELECT * FROM notices ORDER BY id",
             Table::Ticks => "SELECT * FROM recurring_ticks ORDER BY schedule, tick",
+            Table::Spending => "SELECT * FROM spending ORDER BY period, scope, name",
+            Table::Staged => "SELECT * FROM staged ORDER BY key",
         };
         let rows = sqlx::query(all).fetch_all(&self.store.pools.readers).await.expect("reads");
         let mut rows: Vec<Row> = rows.iter().map(columns).collect();
@@ -94,7 +96,7 @@ fn columns(row: &SqliteRow) -> Row {
         }
         let text: String = row.get(column.ordinal());
         match column.name() {
-            "input" | "metadata" | "chain" => serde_json::from_str(&text).expect("JSON"),
+            "input" | "metadata" | "chain" | "output" => serde_json::from_str(&text).expect("JSON"),
             _ => Value::String(text),
         }
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstop::config::{Database, Missed, Sources, load};
 use backstop::domain::accept::Aspect;
 use backstop::domain::asset::{Medium, OnExhausted, Window};
-use backstop::domain::provider::{Key, OnUnknown};
+use backstop::domain::provider::{Key, OnUnknown, Repeat};
 use serde_json::json;
 
 use super::{asset, catalog, label_of, loaded, now, provider, sources};
@@ -150,6 +150,22 @@ fn a_provider_of_the_operators_own_takes_every_setting() {
 }
 
 #[test]
+fn only_who_describes_an_api_says_what_a_repeat_costs() {
+    let own = |line: &str| {
+        let text = format!(
+            "[providers.own]\nprotocol = \"http\"\nmedium = \"image\"\nmodel = \"m\"\nbase_url = \"https://v.example\"\n{line}"
+        );
+        let config = loaded(&text);
+        let own = provider(&config, "own");
+        assert!(!own.options.contains_key("repeat"), "it is no part of the description");
+        own.repeat
+    };
+    assert_eq!(own(""), Repeat::Paid);
+    assert_eq!(own("repeat = \"paid\""), Repeat::Paid);
+    assert_eq!(own("repeat = \"free\""), Repeat::Free);
+}
+
+#[test]
 fn a_model_or_address_of_ones_own_outlives_the_vendors() {
     let retired = |text: &str| provider(&loaded(text), "gemini-imagen-3").retired.is_some();
     assert!(retired("[providers.gemini-imagen-3]\nretries = 3\n"));
@@ -229,6 +245,23 @@ fn the_rest_of_the_file_is_read() {
 }
 
 #[test]
+fn budgets_are_read_to_the_micro_dollar() {
+    let config = loaded(
+        "[assets.hero-image]\nchain = [\"lummi\"]\nbudget = { day = 4.35, month = 0.000001 }\n\
+         [providers.lummi]\nbudget = { month = 1000000000 }\n",
+    );
+    let hero = config.assets.iter().find(|asset| asset.name.as_str() == "hero-image").expect("there");
+    assert_eq!((hero.budget.day_micros, hero.budget.month_micros), (Some(4_350_000), Some(1)));
+    let lummi = config.providers.iter().find(|one| one.name == label_of("lummi")).expect("there");
+    let most = Some(1_000_000_000_000_000);
+    assert_eq!((lummi.budget.day_micros, lummi.budget.month_micros), (None, most));
+    let shown = config.redacted_json();
+    assert_eq!(shown["assets"]["hero-image"]["budget"], json!({ "day": 4.35, "month": 0.000_001 }));
+    assert_eq!(shown["providers"]["lummi"]["budget"], json!({ "month": 1e9 }));
+    assert!(shown["providers"]["title-card"].get("budget").is_none());
+}
+
+#[test]
 fn paths_start_where_the_operator_expects() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("etc");
@@ -295,11 +328,11 @@ fn the_documented_file_says_what_holds_and_loads_with_everything_switched_on() {
 fn every_key() -> Vec<String> {
     let text = "queue = { zzz = 1 }\nvault = { zzz = 1 }\nretention = { zzz = 1 }\nlog = { zzz = 1 }\n\
                 on_manual = { zzz = 1 }\nrecurring = [{ zzz = 1 }]\n\
-                assets.hero-image = { zzz = 1, accept = { zzz = 1 }, window = { zzz = 1 } }\n\
+                assets.hero-image = { zzz = 1, budget = { zzz = 1 }, accept = { zzz = 1 }, window = { zzz = 1 } }\n\
                 providers.lummi = { zzz = 1, api_key = { zzz = 1 } }\n";
     let said = super::said(super::load_text(text));
     let lists: Vec<&str> =
         said.iter().filter_map(|line| line.split("the keys known here are ").nth(1)).collect();
-    assert_eq!(lists.len(), 11, "{said:?}");
+    assert_eq!(lists.len(), 12, "{said:?}");
     lists.iter().flat_map(|list| list.split(", ")).map(str::to_owned).collect()
 }

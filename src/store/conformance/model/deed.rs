@@ -24,6 +24,7 @@ pub(super) enum Choice {
     Begin { back: usize },
     Accept { back: usize },
     Abandon { back: usize },
+    Stage { back: usize },
     Settle { back: usize, free: bool, failure: Option<FailureClass> },
     Finish { back: usize, ending: Ending, delivers: bool, refuses: bool },
 }
@@ -77,6 +78,7 @@ fn entry() -> impl Strategy<Value = Choice> {
         4 => back().prop_map(|back| Choice::Begin { back }),
         2 => back().prop_map(|back| Choice::Accept { back }),
         1 => back().prop_map(|back| Choice::Abandon { back }),
+        2 => back().prop_map(|back| Choice::Stage { back }),
         4 => (back(), any::<bool>(), option::weighted(0.8, failure()))
             .prop_map(|(back, free, failure)| Choice::Settle { back, free, failure }),
         4 => (back(), ending(), any::<bool>(), any::<bool>()).prop_map(|(back, ending, delivers, refuses)| {
