@@ -8,7 +8,7 @@ use crate::domain::ask::Ask;
 use crate::domain::breaker::{BreakerState, Gate, ProviderHealth};
 use crate::domain::budget::{Scope, Span};
 use crate::domain::failure::{FailureClass, Verdict};
-use crate::domain::job::{JobId, JobStatus, RunId};
+use crate::domain::job::{AttemptId, JobId, JobStatus, RunId};
 use crate::domain::name::ProviderName;
 use crate::domain::provider::{Provider, Repeat};
 use crate::domain::time::{Timestamp, after, to_text};
@@ -104,7 +104,10 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
             probes.len()
         });
         underway.probes = Some((provider.clone(), key.clone()));
-        world.law(at_once == 1, || format!("{at_once} probes of {provider} at once ({key})"));
+        // A stale worker's verdict for the same job gives the new holder's probe back.
+        let aftermath = world.facts(|facts| facts.trouble_at).is_some_and(|at| after(at, AFTERMATH) > now);
+        let lawful = at_once == 1 || aftermath;
+        world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
     }
     if ask.slug.starts_with(POISON) {
         let kills = world.facts(|facts| {
@@ -185,6 +188,9 @@ pub(super) fn jobs_were_claimed(world: &World, who: &str, claimed: &Claimed) {
             claim.run.past.len()
         ));
         world.count(|count| count.takeovers += u64::from(deaths > 0));
+        let known =
+            claim.run.past.iter().filter(|past| past.status == "accepted" && past.operation.is_some());
+        world.facts(|facts| facts.adopted.extend(known.map(|past| AttemptId(past.id))));
     }
 }
 
@@ -234,6 +240,11 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
                 let facts = &result.facts;
                 let class = result.class.unwrap_or_default();
                 world.tell(format!("{who} settles {} of job {}: {class}", facts.provider, facts.job));
+                let adopted = result.row.filter(|row| world.facts(|facts| facts.adopted.contains(row)));
+                let given_up = result.error.as_deref().is_some_and(|why| why.contains("the worker died"));
+                world.law(adopted.is_none() || !given_up, || {
+                    format!("an operation of {} was known, and nobody asked after it", facts.provider)
+                });
             }
             Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
         }

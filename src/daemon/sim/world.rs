@@ -9,7 +9,7 @@ use chrono::SubsecRound;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::job::JobId;
+use crate::domain::job::{AttemptId, JobId};
 use crate::domain::name::ProviderName;
 use crate::domain::time::{Clock, Timestamp, after, from_text, to_text};
 use crate::store::memory::MemoryStore;
@@ -74,6 +74,8 @@ pub(super) struct Facts {
     pub(super) kills: BTreeMap<(JobId, u32), u32>,
     /// The operations that vendors accepted.
     pub(super) operations: BTreeMap<String, Operation>,
+    /// Attempts that a worker took up with their operation known.
+    pub(super) adopted: BTreeSet<AttemptId>,
     /// Files of the vault.
     pub(super) files: BTreeMap<String, Bytes>,
     /// When the store or a daemon last was in trouble: until a little later nobody can know everything.
