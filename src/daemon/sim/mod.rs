@@ -20,8 +20,11 @@ use crate::domain::time::after;
 use house::House;
 use world::{Ended, World, WorldPlan};
 
-/// How many worlds are tried where nobody says otherwise.
-const SEEDS: u64 = 16;
+/// How many worlds are tried where nobody says otherwise: one of each kind.
+const SEEDS: u64 = 8;
+
+/// In so many worlds everything rare has happened, or they prove nothing.
+const MANY: u64 = 100;
 
 /// Time for everything to end when all troubles are over: a job's first claim to its last (an hour), what may heal
 /// soon (a quarter of one), the longest run (four hours), and as much again for whoever waits for a free call.
@@ -98,7 +101,7 @@ fn no_seed_breaks_a_promise() {
     let count = broken.len();
     broken.truncate(3);
     assert!(broken.is_empty(), "{count} of {seeds} seeds break a promise\n{}", broken.join("\n\n"));
-    if seeds >= SEEDS {
+    if seeds >= MANY {
         let rare = [
             sum.crashes,
             sum.stalls,
@@ -115,10 +118,8 @@ fn no_seed_breaks_a_promise() {
 
 #[test]
 fn a_seed_replays_to_the_last_line() {
-    for seed in [3, 7] {
-        let (first, second) = (run(plan(seed)), run(plan(seed)));
-        assert!(first.lines > 100, "{first:?}");
-        assert_eq!((first.lines, first.digest), (second.lines, second.digest), "seed {seed}");
-    }
-    assert_ne!(run(plan(3)).digest, run(plan(11)).digest);
+    let (first, second) = (run(plan(7)), run(plan(7)));
+    assert!(first.lines > 100, "{first:?}");
+    assert_eq!((first.lines, &first.digest), (second.lines, &second.digest));
+    assert_ne!(first.digest, run(plan(2)).digest);
 }
