@@ -2,6 +2,8 @@
 //!
 //! Rests on the vendor's reference and SDK source: PROVIDERS facts of November 2026. No idempotency key exists.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +15,7 @@ use super::classify;
 use super::cost::{Tokens, cost_micros, count};
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
 /// The answer's budget where the operator names none: the API requires one.
@@ -63,10 +66,20 @@ impl Protocol for Anthropic {
             body.insert("temperature".to_owned(), temperature.into());
         }
         body.extend(options.extra);
-        Ok(HttpRequest {
-            headers: vec![("anthropic-version".into(), "2023-06-01".to_owned())],
-            ..HttpRequest::post("v1/messages", body)
-        })
+        Ok(HttpRequest { headers: version(), ..HttpRequest::post("v1/messages", body) })
+    }
+
+    /// The model's own entry, which aliases have too.
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        let model = provider.model.as_deref()?;
+        Some(HttpRequest { headers: version(), ..HttpRequest::get(format!("v1/models/{model}")) })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        match asked.json(reply)?.get("id") {
+            Some(Value::String(_)) => Ok(Found::LISTED),
+            Some(_) | None => Err(Failure::unusable("the answer describes no model")),
+        }
     }
 
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
@@ -86,6 +99,10 @@ impl Protocol for Anthropic {
             Interpreted::Output(output)
         })
     }
+}
+
+fn version() -> Vec<(Cow<'static, str>, String)> {
+    vec![("anthropic-version".into(), "2023-06-01".to_owned())]
 }
 
 impl Message {

@@ -17,6 +17,7 @@ use super::encoded::decoded;
 use super::google;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
 /// The protocol `gemini-image`.
@@ -113,6 +114,14 @@ impl Protocol for GeminiImage {
         let input = cost::prompt_tokens(&[&ask.prompt]);
         let tokens = Tokens { input, output: picture_tokens(size.as_deref()), image_input: 0 };
         cost::most_micros(provider, options.prices, tokens)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        google::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        google::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

@@ -13,8 +13,10 @@ use crate::domain::provider::Provider;
 use super::address;
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
+use super::openai_models;
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
 /// The answer's budget at OpenAI where the operator names none; it counts the tokens of reasoning too.
@@ -61,6 +63,14 @@ impl Protocol for OpenAiChat {
     fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
         options::read::<TextOptions>(provider)
             .map_or(provider.price_micros, |options| options.most_micros(provider, ask, DEFAULT_MAX_TOKENS))
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        openai_models::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        openai_models::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

@@ -18,6 +18,7 @@ use super::imagen::stored_elsewhere;
 use super::operation;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 use super::video::VideoOptions;
 
@@ -89,6 +90,14 @@ impl Protocol for Veo {
 
     fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
         price(provider, ask)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        google::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        google::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

@@ -7,6 +7,7 @@ mod daemon;
 mod deploy;
 mod makers;
 mod media;
+mod online;
 mod readme;
 mod sql_contract;
 mod support;

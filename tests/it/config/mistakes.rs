@@ -295,13 +295,8 @@ fn keys_and_addresses() {
 }
 
 #[test]
-fn what_a_provider_is() {
+fn budgets() {
     let lummi = |line: &str, expected: &str| check(&format!("[providers.lummi]\n{line}\n"), expected);
-    lummi(
-        "quality = \"high\"",
-        "providers.lummi.quality: unknown key; the keys known here are api_key, base_url, budget, \
-         concurrency, medium, model, on_unknown, price, protocol, retries, timeout, title, trip_after",
-    );
     let dollars = "must be dollars from 0 to 1000000000, with at most 6 decimals";
     lummi("budget = { day = -1 }", &format!("providers.lummi.budget.day: {dollars}; it is -1"));
     lummi("budget = { day = 0.0000001 }", &format!("providers.lummi.budget.day: {dollars}; it is 0.0000001"));
@@ -324,7 +319,22 @@ fn what_a_provider_is() {
         "[assets.hero-image]\nchain = [\"lummi\"]\nbudget = { week = 5 }\n",
         "assets.hero-image.budget.week: unknown key; the keys known here are day, month",
     );
+}
+
+#[test]
+fn what_a_provider_is() {
+    let lummi = |line: &str, expected: &str| check(&format!("[providers.lummi]\n{line}\n"), expected);
+    lummi(
+        "quality = \"high\"",
+        "providers.lummi.quality: unknown key; the keys known here are api_key, base_url, budget, \
+         concurrency, medium, model, on_unknown, price, protocol, retries, timeout, title, trip_after",
+    );
     lummi("price = -1", "providers.lummi.price: must be a number from 0 to 10000; it is -1");
+    let own = "[providers.own]\nprotocol = \"http\"\nmedium = \"image\"\nmodel = \"m\"\nbase_url = \"https://v.example\"\n";
+    check(
+        &format!("{own}repeat = \"cheap\"\n"),
+        "providers.own.repeat: \"cheap\" is not known here; choose one of free, paid",
+    );
     lummi("retries = 11", "providers.lummi.retries: must be a whole number from 0 to 10; it is 11");
     lummi(
         "on_unknown = \"panic\"",
