@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::{Map, Value};
 
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
@@ -15,6 +16,7 @@ use crate::domain::name::ProviderName;
 use crate::domain::plan::{Circumstances, Known, Override, Plan, draw};
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
+use crate::providers::SEARCHED_INPUT;
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
 
 use super::attempt::Delivery;
@@ -70,7 +72,7 @@ pub(super) struct Run {
     pub(super) attempted: bool,
     /// The last failure of the chain's first provider in this run.
     pub(super) primary_failure: Option<(ProviderName, String)>,
-    /// Digest of the prompt.
+    /// Digest of what is asked for.
     pub(super) digest: String,
     /// Whether somebody refused the prompt.
     pub(super) refused: bool,
@@ -119,7 +121,7 @@ impl Run {
     fn begin(task: Task, prompt: String) -> Self {
         let Task { shared, book, page, claim, hold, reserved } = task;
         let deadline = after(shared.now(), page.asset.deadline);
-        let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
+        let digest = digest(&prompt, &claim.job.input);
         let plan = plan(&shared, &book, &page.asset, &claim, &digest);
         let walk = Walk::new(&plan, rules(&page.asset, &claim, deadline));
         let ask = ask(&page.asset, &claim, prompt);
@@ -308,6 +310,20 @@ fn prompt(task: &Task) -> Result<String, String> {
             .render(&job.slug, &job.asset, &job.input, None)
             .map_err(|why| format!("the asset's prompt template cannot be rendered: {why}")),
     }
+}
+
+/// Digest of what a provider can refuse: the prompt, and what a search reads beside it. Other keywords are another
+/// question to a library that had nothing for the first ones.
+fn digest(prompt: &str, input: &Map<String, Value>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(prompt.as_bytes());
+    for name in SEARCHED_INPUT {
+        if let Some(value) = input.get(name) {
+            // No prompt holds a zero byte, so no prompt reads like another with keywords.
+            hasher.update(b"\0").update(name.as_bytes()).update(b"\0").update(value.to_string().as_bytes());
+        }
+    }
+    hasher.finalize().to_hex().chars().take(32).collect()
 }
 
 /// The plan of a run: its links as they were drawn at the claim, judged by what is known now.
