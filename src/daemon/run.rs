@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde_json::{Map, Value};
 
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
@@ -13,6 +14,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
+use crate::providers::SEARCHED_INPUT;
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
 use crate::vault::VaultKey;
 
@@ -80,7 +82,7 @@ pub(super) struct Run {
     pub(super) attempted: bool,
     /// The last failure of the chain's first provider in this run.
     pub(super) primary_failure: Option<(ProviderName, String)>,
-    /// Digest of the prompt.
+    /// Digest of what is asked for.
     pub(super) digest: String,
     /// Whether somebody refused the prompt.
     pub(super) refused: bool,

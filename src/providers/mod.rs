@@ -54,6 +54,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Clock;
 
 pub use catalog::catalog;
+pub use keywords::SEARCHED_INPUT;
 pub use question::{Finding, Found, Listing};
 pub use reserving::{reservation, usual_reservation};
 
