@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod daemon;
 mod deploy;
+mod fake;
 mod makers;
 mod media;
 mod readme;

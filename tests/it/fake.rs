@@ -1,0 +1,133 @@
+//! One server that speaks as every vendor of the catalog does, each in a file of its own.
+//!
+//! The first part of a path is an account: `http://127.0.0.1:49152/veo-2/v1beta/models/...`. Trouble and call counts
+//! are kept by account, so that one server is many providers.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::support::{Reply, Request, Server};
+
+mod anthropic;
+
+/// What goes wrong at an account, each vendor telling it in its own form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Overloaded or a passing error.
+    Transient,
+    /// Too many calls a minute, with a hint.
+    RateLimited,
+    /// Credit or the day's quota is used up.
+    Quota,
+    /// The key is wrong.
+    Auth,
+    /// The model is gone.
+    Retired,
+    /// The request is malformed.
+    Invalid,
+    /// The content policy says no.
+    Refused,
+    /// A success without a usable output.
+    Unusable,
+    /// No answer, for as long as the other side waits.
+    Silence,
+    /// The connection is cut after the request was read.
+    HangUp,
+    /// The submit is accepted, and the operation fails later; for vendors with operations only.
+    RenderFails,
+}
+
+/// A request to one account.
+pub(crate) struct Call<'a> {
+    /// The account's name.
+    pub(crate) account: &'a str,
+    /// The account's own address: `http://127.0.0.1:49152/veo-2`.
+    pub(crate) base: String,
+    /// The path after the account, without parameters, with its leading slash.
+    pub(crate) path: &'a str,
+    /// What stands after the question mark, as it came.
+    pub(crate) query: &'a str,
+    /// The whole request.
+    pub(crate) request: &'a Request,
+    /// What goes wrong, if anything.
+    pub(crate) trouble: Option<Trouble>,
+}
+
+/// What the vendors remember: operations under way, by account and id.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// How often each operation was asked after.
+    pub(crate) polls: BTreeMap<String, u32>,
+    /// Ids handed out so far.
+    pub(crate) ids: u64,
+}
+
+/// A vendor's translator: `None` where the path is not one of its own.
+type Vendor = fn(&Call<'_>, &mut Memory) -> Option<Reply>;
+
+const VENDORS: [Vendor; 1] = [anthropic::answer];
+
+/// The running server.
+pub(crate) struct Fake {
+    server: Server,
+    troubles: Arc<Mutex<BTreeMap<String, Trouble>>>,
+}
+
+impl Fake {
+    /// Starts on any free port.
+    pub(crate) async fn start() -> Self {
+        let troubles: Arc<Mutex<BTreeMap<String, Trouble>>> = Arc::default();
+        let told = Arc::clone(&troubles);
+        let mut memory = Memory::default();
+        let server = Server::start(move |request| {
+            let trouble = |account: &str| lock(&told).get(account).copied();
+            answer(request, trouble, &mut memory)
+        });
+        Self { server: server.await, troubles }
+    }
+
+    /// An account's address, without a version.
+    pub(crate) fn url(&self, account: &str) -> String {
+        format!("{}/{account}", self.server.url())
+    }
+
+    /// From now on the account answers with this trouble; `None` brings it back to work.
+    pub(crate) fn trouble(&self, account: &str, trouble: Option<Trouble>) {
+        let mut troubles = lock(&self.troubles);
+        match trouble {
+            Some(trouble) => troubles.insert(account.to_owned(), trouble),
+            None => troubles.remove(account),
+        };
+    }
+
+    /// Every request to an account so far.
+    pub(crate) fn requests(&self, account: &str) -> Vec<Request> {
+        let root = format!("/{account}/");
+        self.server.requests().into_iter().filter(|request| request.path.starts_with(&root)).collect()
+    }
+}
+
+fn answer(request: &Request, trouble: impl Fn(&str) -> Option<Trouble>, memory: &mut Memory) -> Reply {
+    let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+    let (account, _) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+    let host = request.header("host").unwrap_or("127.0.0.1");
+    let call = Call {
+        account,
+        base: format!("http://{host}/{account}"),
+        path: &path[account.len() + 1..],
+        query,
+        request,
+        trouble: trouble(account),
+    };
+    match call.trouble {
+        Some(Trouble::Silence) => return Reply::Silence,
+        Some(Trouble::HangUp) => return Reply::HangUp,
+        _ => {}
+    }
+    let spoken = VENDORS.iter().find_map(|vendor| vendor(&call, memory));
+    spoken.unwrap_or_else(|| Reply::json(404, &serde_json::json!({"error": "no vendor has this address"})))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
