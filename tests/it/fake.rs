@@ -1,14 +1,27 @@
 //! One server that speaks as every vendor of the catalog does, each in a file of its own.
 //!
 //! The first part of a path is an account: `http://127.0.0.1:49152/veo-2/v1beta/models/...`. Trouble and call counts
-//! are kept by account, so that one server is many providers.
+//! are kept by account, so that one server is many providers. Requests are read as strictly as the vendors read
+//! them: who sends a wrong key or a field that is none gets the vendor's own error.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::support::{Reply, Request, Server};
+use base64::Engine;
+use serde_json::{Value, json};
+
+use crate::film::Film;
+use crate::support::{Reply, Request, Server, picture};
 
 mod anthropic;
+mod google;
+mod openai;
+
+/// The one right key, at every vendor.
+pub(crate) const KEY: &str = "key-of-the-fake-0123456789";
+
+/// The moment at which everything here was made, in seconds since 1970.
+const CREATED: u64 = 1_795_355_340;
 
 /// What goes wrong at an account, each vendor telling it in its own form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,19 +66,52 @@ pub(crate) struct Call<'a> {
     pub(crate) trouble: Option<Trouble>,
 }
 
+impl Call<'_> {
+    /// The request's JSON, where it has any.
+    fn json(&self) -> Option<Value> {
+        serde_json::from_slice(&self.request.body).ok()
+    }
+
+    /// What a header says, without the word that a vendor wants before its keys.
+    fn header_after(&self, name: &str, prefix: &str) -> Option<&str> {
+        self.request.header(name)?.strip_prefix(prefix)
+    }
+
+    fn is(&self, method: &str, path: &str) -> bool {
+        self.request.method == method && self.path == path
+    }
+}
+
 /// What the vendors remember: operations under way, by account and id.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     /// How often each operation was asked after.
     pub(crate) polls: BTreeMap<String, u32>,
+    /// What each operation, and each file, was made for.
+    pub(crate) asked: BTreeMap<String, Value>,
     /// Ids handed out so far.
     pub(crate) ids: u64,
+}
+
+impl Memory {
+    /// A number that was not handed out before.
+    fn id(&mut self) -> u64 {
+        self.ids += 1;
+        self.ids
+    }
+
+    /// One more poll of this operation: how many there were with it.
+    fn poll(&mut self, operation: &str) -> u32 {
+        let polls = self.polls.entry(operation.to_owned()).or_default();
+        *polls += 1;
+        *polls
+    }
 }
 
 /// A vendor's translator: `None` where the path is not one of its own.
 type Vendor = fn(&Call<'_>, &mut Memory) -> Option<Reply>;
 
-const VENDORS: [Vendor; 1] = [anthropic::answer];
+const VENDORS: &[Vendor] = &[anthropic::answer, openai::answer, google::answer];
 
 /// The running server.
 pub(crate) struct Fake {
@@ -109,12 +155,12 @@ impl Fake {
 
 fn answer(request: &Request, trouble: impl Fn(&str) -> Option<Trouble>, memory: &mut Memory) -> Reply {
     let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
-    let (account, _) = path.trim_start_matches('/').split_once('/').unwrap_or((path, ""));
+    let account = path.trim_start_matches('/').split('/').next().unwrap_or_default();
     let host = request.header("host").unwrap_or("127.0.0.1");
     let call = Call {
         account,
         base: format!("http://{host}/{account}"),
-        path: &path[account.len() + 1..],
+        path: path.trim_start_matches('/').strip_prefix(account).unwrap_or_default(),
         query,
         request,
         trouble: trouble(account),
@@ -125,7 +171,21 @@ fn answer(request: &Request, trouble: impl Fn(&str) -> Option<Trouble>, memory: 
         _ => {}
     }
     let spoken = VENDORS.iter().find_map(|vendor| vendor(&call, memory));
-    spoken.unwrap_or_else(|| Reply::json(404, &serde_json::json!({"error": "no vendor has this address"})))
+    spoken.unwrap_or_else(|| Reply::json(404, &json!({"error": "no vendor has this address"})))
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// A PNG, in base64.
+fn picture_in_base64(size: (u32, u32)) -> String {
+    base64(&picture(size))
+}
+
+/// An MP4.
+fn video(size: (u32, u32), seconds: u32) -> Vec<u8> {
+    Film { size, units: seconds * 1000, ..Film::default() }.file()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -6,6 +6,7 @@ mod config;
 mod daemon;
 mod deploy;
 mod fake;
+mod film;
 mod makers;
 mod media;
 mod readme;

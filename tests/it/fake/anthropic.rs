@@ -9,8 +9,7 @@ pub(super) fn answer(call: &Call<'_>, memory: &mut Memory) -> Option<Reply> {
     if !call.path.starts_with("/v1/messages") {
         return None;
     }
-    memory.ids += 1;
-    let id = format!("req_{:06}", memory.ids);
+    let id = format!("req_{:06}", memory.id());
     Some(match call.trouble {
         Some(trouble) => troubled(trouble, &id),
         None => reply(200, &id, &message(call, &id, "end_turn")),
