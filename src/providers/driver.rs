@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use reqwest::multipart::Form;
 use reqwest::{Client, ClientBuilder, Response, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
@@ -19,7 +20,7 @@ use crate::domain::time::spoken;
 
 use super::address::{self, OutOfReach, Reach, Resolver};
 use super::operation;
-use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol, RequestBody};
 use super::scrub;
 
 /// A host that does not answer the knock by then is down.
@@ -249,8 +250,9 @@ impl Driver {
             None => vendor.base.clone(),
         };
         let url = address::endpoint(&base, &request.path, &request.query);
-        let mut sending = match &request.body {
-            Some(body) => client.post(url).json(body),
+        let mut sending = match request.body {
+            Some(RequestBody::Json(body)) => client.post(url).json(&body),
+            Some(RequestBody::Form(fields)) => client.post(url).multipart(form(fields)),
             None => client.get(url),
         };
         for (name, value) in request.headers {
@@ -272,6 +274,11 @@ impl Driver {
         };
         Ok(HttpReply { status, headers, body })
     }
+}
+
+/// A form whose parts are all in memory: its length is known, and the whole of it can be sent at once.
+fn form(fields: Vec<(String, String)>) -> Form {
+    fields.into_iter().fold(Form::new(), |form, (name, value)| form.text(name, value))
 }
 
 /// Most bytes of a reply or a download, by what is made.

@@ -54,6 +54,7 @@ pub use catalog::catalog;
 
 use driver::{Driver, Vendor};
 use makers::Maker;
+use protocol::Mistake;
 
 /// What the daemon needs of the providers. Its tests put a fake here.
 #[async_trait]
@@ -92,8 +93,6 @@ enum Way {
     Local(Maker),
     /// Over HTTP.
     Vendor(Arc<Driver>, Box<Vendor>),
-    /// Not yet: the catalog knows its protocol, this build does not speak it.
-    Unsupported,
 }
 
 /// Providers that cannot be used as they are configured, one sentence each.
@@ -152,13 +151,11 @@ fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> 
             let vendor = vendor.map_err(|why| vec![format!("providers.{}: {why}", provider.name)])?;
             Ok(Way::Vendor(Arc::clone(driver), Box::new(vendor)))
         }
-        None => Ok(Way::Unsupported),
+        None => {
+            let wrong = format!("there is no protocol \"{}\"", provider.protocol);
+            Err(vec![Mistake::of("protocol", wrong).of_provider(provider)])
+        }
     }
-}
-
-fn unsupported(provider: &Provider) -> Failure {
-    let why = format!("protocol \"{}\" is not supported yet", provider.protocol);
-    Failure::new(FailureClass::Invalid, why)
 }
 
 #[async_trait]
@@ -170,7 +167,6 @@ impl Generate for Providers {
             Way::Vendor(driver, vendor) => {
                 driver.call(vendor, protocol::Call::generation(provider, ask, &self.clock), time_left).await
             }
-            Way::Unsupported => Err(unsupported(provider)),
         }
     }
 
@@ -188,7 +184,6 @@ impl Generate for Providers {
                 let call = protocol::Call::poll(provider, ask, &self.clock, operation);
                 driver.call(vendor, call, time_left).await
             }
-            Way::Unsupported => Err(unsupported(provider)),
         }
     }
 }

@@ -176,11 +176,20 @@ pub(super) struct HttpRequest {
     pub(super) query: Vec<(Cow<'static, str>, String)>,
     /// Names in lower case. Never the key.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
-    /// Posted as JSON; a request without a body is a GET.
-    pub(super) body: Option<Value>,
+    /// What is posted; a request without a body is a GET.
+    pub(super) body: Option<RequestBody>,
     /// `host` or `host:port` to ask instead of the configured one, with the key: a protocol names only what the
     /// configuration lists.
     pub(super) authority: Option<String>,
+}
+
+/// What a request posts. Its content type is the driver's to set.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum RequestBody {
+    /// A document.
+    Json(Value),
+    /// The fields of a form, as `multipart/form-data`.
+    Form(Vec<(String, String)>),
 }
 
 impl HttpRequest {
@@ -191,7 +200,7 @@ impl HttpRequest {
 
     /// A POST of JSON.
     pub(super) fn post(path: impl Into<String>, body: impl Into<Value>) -> Self {
-        Self { path: path.into(), body: Some(body.into()), ..Self::default() }
+        Self { path: path.into(), body: Some(RequestBody::Json(body.into())), ..Self::default() }
     }
 }
 

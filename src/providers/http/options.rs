@@ -53,13 +53,23 @@ pub(super) struct RequestOptions {
     pub(super) query: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
+    /// What is posted as JSON.
     pub(super) body: Option<Value>,
+    /// What is posted as a form instead, field by field.
+    pub(super) form: Option<BTreeMap<String, Value>>,
 }
 
 impl RequestOptions {
+    /// What it posts, under its key.
+    fn posted(&self) -> Vec<(&'static str, Value)> {
+        let body = self.body.iter().map(|body| ("body", body.clone()));
+        let form = self.form.iter().map(|form| ("form", Value::Object(form.clone().into_iter().collect())));
+        body.chain(form).collect()
+    }
+
     /// Whether it posts; a post without a body posts `{}`.
     pub(super) fn posts(&self) -> bool {
-        self.method.map_or(self.body.is_some(), |method| method == Method::Post)
+        self.method.map_or(self.body.is_some() || self.form.is_some(), |method| method == Method::Post)
     }
 }
 
@@ -199,7 +209,7 @@ impl HttpOptions {
         for (key, request) in [("poll", Some(&operation.poll)), ("result", operation.result.as_ref())] {
             let Some(request) = request else { continue };
             let said = std::iter::once(&request.path).chain(request.query.values());
-            let in_body = request.body.as_ref().is_some_and(|body| body.to_string().contains("operation"));
+            let in_body = request.posted().iter().any(|(_, body)| body.to_string().contains("operation"));
             if !in_body && !said.into_iter().any(|text| text.contains("operation")) {
                 let why = "does not say which operation is meant; put {{ operation }} into it";
                 mistakes.push(Mistake::of(format!("operation.{key}"), why));
@@ -238,10 +248,18 @@ impl HttpOptions {
                 filling::mistakes(&format!("{key}.{part}.{name}"), &template.as_str().into(), &mut templates);
             }
         }
-        if let Some(body) = &request.body {
-            filling::mistakes(&format!("{key}.body"), body, &mut templates);
+        for (part, body) in request.posted() {
+            filling::mistakes(&format!("{key}.{part}"), &body, &mut templates);
             if !request.posts() {
-                add(format!("{key}.body"), "a GET has no body; leave it out, or method".to_owned());
+                add(format!("{key}.{part}"), format!("a GET has no {part}; leave it out, or method"));
+            }
+        }
+        if request.body.is_some() && request.form.is_some() {
+            add(format!("{key}.form"), "stands beside body; a request posts one of the two".to_owned());
+        }
+        for (name, field) in request.form.iter().flatten() {
+            if field.is_array() || field.is_object() || field.is_null() {
+                add(format!("{key}.form.{name}"), "is no text, number or truth value".to_owned());
             }
         }
         for name in request.headers.keys() {
