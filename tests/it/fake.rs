@@ -14,8 +14,22 @@ use crate::film::Film;
 use crate::support::{Reply, Request, Server, picture};
 
 mod anthropic;
+mod bfl;
+mod cdn;
+mod elevenlabs;
+mod fal;
 mod google;
+mod ideogram;
+mod lummi;
 mod openai;
+mod openrouter;
+mod pexels;
+mod reading;
+mod replicate;
+mod runway;
+mod sora;
+mod stability;
+mod unsplash;
 
 /// The one right key, at every vendor.
 pub(crate) const KEY: &str = "key-of-the-fake-0123456789";
@@ -111,7 +125,24 @@ impl Memory {
 /// A vendor's translator: `None` where the path is not one of its own.
 type Vendor = fn(&Call<'_>, &mut Memory) -> Option<Reply>;
 
-const VENDORS: &[Vendor] = &[anthropic::answer, openai::answer, google::answer];
+const VENDORS: &[Vendor] = &[
+    lummi::answer,
+    openrouter::answer,
+    pexels::answer,
+    unsplash::answer,
+    replicate::answer,
+    fal::answer,
+    bfl::answer,
+    runway::answer,
+    sora::answer,
+    elevenlabs::answer,
+    stability::answer,
+    ideogram::answer,
+    cdn::answer,
+    anthropic::answer,
+    openai::answer,
+    google::answer,
+];
 
 /// The running server.
 pub(crate) struct Fake {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{check, png, says, scene};
 use crate::film::{Film, boxed, words};
+use crate::sound::mp3;
 
 /// A fragment of track 1, of two samples with lengths of their own, or of three of the default's.
 fn fragment(own: bool) -> Vec<u8> {
@@ -54,12 +55,6 @@ fn wav(seconds: u32) -> Vec<u8> {
     let format: [&[u8]; 4] = [&[1, 0, 1, 0], &8000_u32.to_le_bytes(), &8000_u32.to_le_bytes(), &[1, 0, 8, 0]];
     let head: [&[u8]; 4] = [b"RIFF", &(length + 36).to_le_bytes(), b"WAVEfmt ", &16_u32.to_le_bytes()];
     [&head.concat()[..], &format.concat(), b"data", &length.to_le_bytes(), &data].concat()
-}
-
-/// Frames of MPEG 1, layer III, 128 kbit/s at 44.1 kHz: 417 bytes and 1152 samples each.
-fn mp3(frames: usize) -> Vec<u8> {
-    let frame = [&[0xFF, 0xFB, 0x90, 0x00][..], &[0; 413]].concat();
-    [b"ID3\x04\0\0\0\0\0\x0a0123456789".to_vec(), frame.repeat(frames)].concat()
 }
 
 fn page(until: u64, body: &[u8]) -> Vec<u8> {
