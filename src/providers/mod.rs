@@ -29,6 +29,8 @@ mod protocol;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod recorded_kinds;
+#[cfg(test)]
 mod recorded_properties;
 mod scrub;
 mod stock;

@@ -88,7 +88,8 @@ fn at_fake(entry: &CatalogEntry, fake: &Fake) -> String {
     let label = &entry.name;
     let address = entry.base_url.as_deref().and_then(|text| Url::parse(text).ok()).expect("an address");
     let version = address.path().trim_end_matches('/');
-    let mut table = format!("\n[providers.\"{label}\"]\nbase_url = \"{}{version}\"\n", fake.url(label.as_str()));
+    let mut table =
+        format!("\n[providers.\"{label}\"]\nbase_url = \"{}{version}\"\n", fake.url(label.as_str()));
     if entry.key_env.is_empty() {
         table.push_str("api_key = { env = \"FAKE_KEY\" }\n");
     }
@@ -115,7 +116,8 @@ fn spares(fake: &Fake) -> String {
     ] {
         let name = spare(medium);
         let url = fake.url(&name);
-        let head = format!("[providers.{name}]\nbase_url = \"{url}{version}\"\napi_key = {{ env = \"FAKE_KEY\" }}");
+        let head =
+            format!("[providers.{name}]\nbase_url = \"{url}{version}\"\napi_key = {{ env = \"FAKE_KEY\" }}");
         write!(tables, "\n{head}\n{settings}\n").expect("a string");
     }
     tables

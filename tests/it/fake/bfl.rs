@@ -20,8 +20,17 @@ pub(super) fn answer(call: &Call<'_>, memory: &mut Memory) -> Option<Reply> {
 }
 
 fn submit(call: &Call<'_>, memory: &mut Memory) -> Reply {
-    let known = ["prompt", "width", "height", "aspect_ratio", "seed", "output_format", "safety_tolerance",
-        "webhook_url", "webhook_secret"];
+    let known = [
+        "prompt",
+        "width",
+        "height",
+        "aspect_ratio",
+        "seed",
+        "output_format",
+        "safety_tolerance",
+        "webhook_url",
+        "webhook_secret",
+    ];
     let asked = call.json().unwrap_or_default();
     let odd = |edge: &str| asked[edge].as_u64().is_none_or(|pixels| pixels % 16 != 0);
     if mistake_in_json(call, &known, 1).is_some() || odd("width") || odd("height") {
@@ -63,7 +72,8 @@ fn poll(call: &Call<'_>, memory: &mut Memory) -> Reply {
 }
 
 fn invalid() -> Reply {
-    let detail = json!([{"loc": ["body", "width"], "msg": "Input should be a multiple of 16", "type": "multiple_of"}]);
+    let detail =
+        json!([{"loc": ["body", "width"], "msg": "Input should be a multiple of 16", "type": "multiple_of"}]);
     Reply::json(422, &json!({"detail": detail}))
 }
 

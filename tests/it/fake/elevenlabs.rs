@@ -22,9 +22,7 @@ pub(super) fn answer(call: &Call<'_>, _memory: &mut Memory) -> Option<Reply> {
     let Some(trouble) = call.trouble else { return Some(Reply::file("audio/mpeg", mp3(100))) };
     Some(match trouble {
         Trouble::Transient => error(500, "internal_server_error", "Something went wrong"),
-        Trouble::RateLimited => {
-            error(429, "too_many_concurrent_requests", "Too many concurrent requests.")
-        }
+        Trouble::RateLimited => error(429, "too_many_concurrent_requests", "Too many concurrent requests."),
         Trouble::Quota => error(401, "quota_exceeded", "This request exceeds your quota of 10000."),
         Trouble::Auth => error(401, "invalid_api_key", "Invalid API key"),
         Trouble::Retired => error(404, "voice_not_found", "A voice with this id was not found."),

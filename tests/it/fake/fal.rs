@@ -10,7 +10,10 @@ use crate::support::Reply;
 pub(super) fn answer(call: &Call<'_>, memory: &mut Memory) -> Option<Reply> {
     let rest = call.path.strip_prefix("/fal-ai/")?;
     if call.header_after("authorization", "Key ") != Some(KEY) {
-        return Some(error(401, "Cannot access application. Authentication is required to access this application."));
+        return Some(error(
+            401,
+            "Cannot access application. Authentication is required to access this application.",
+        ));
     }
     // An operation lies below the application, `flux`, without the path within it, `schnell`.
     let operation = rest.strip_prefix("flux/requests/");
@@ -23,8 +26,16 @@ pub(super) fn answer(call: &Call<'_>, memory: &mut Memory) -> Option<Reply> {
 }
 
 fn submit(call: &Call<'_>, memory: &mut Memory) -> Reply {
-    let known = ["prompt", "image_size", "num_images", "output_format", "seed", "num_inference_steps",
-        "enable_safety_checker", "sync_mode"];
+    let known = [
+        "prompt",
+        "image_size",
+        "num_images",
+        "output_format",
+        "seed",
+        "num_inference_steps",
+        "enable_safety_checker",
+        "sync_mode",
+    ];
     let size = call.json().unwrap_or_default()["image_size"].clone();
     if mistake_in_json(call, &known, 1).is_some() || size["width"].as_u64().is_none() {
         return invalid();

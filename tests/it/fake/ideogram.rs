@@ -25,8 +25,17 @@ pub(super) fn answer(call: &Call<'_>, _memory: &mut Memory) -> Option<Reply> {
 
 fn generate(call: &Call<'_>) -> Reply {
     let Some(asked) = form(call.request) else { return error(400, "Expected a multipart form") };
-    let known = ["prompt", "aspect_ratio", "resolution", "rendering_speed", "num_images", "seed", "style_type",
-        "magic_prompt", "negative_prompt"];
+    let known = [
+        "prompt",
+        "aspect_ratio",
+        "resolution",
+        "rendering_speed",
+        "num_images",
+        "seed",
+        "style_type",
+        "magic_prompt",
+        "negative_prompt",
+    ];
     let wrong = mistake(&asked, &known, 1).or_else(|| odd_word(&asked, "aspect_ratio", RATIOS));
     if let Some(wrong) = wrong {
         return error(400, &wrong);

@@ -49,9 +49,7 @@ fn troubled(trouble: Trouble) -> Reply {
             }
             reply
         }
-        Trouble::Quota => {
-            error(402, "Insufficient credits. Add more.", &json!({"limit_source": "account"}))
-        }
+        Trouble::Quota => error(402, "Insufficient credits. Add more.", &json!({"limit_source": "account"})),
         Trouble::Auth => error(401, "No auth credentials found", &none),
         Trouble::Retired => error(400, "openrouter/auto is not a valid model ID", &none),
         Trouble::Invalid => error(400, "messages: Invalid input", &none),

@@ -55,8 +55,10 @@ fn photo(call: &Call<'_>) -> Value {
 }
 
 fn clip(call: &Call<'_>) -> Value {
-    let file = |quality: &str, width: u32, height: u32, name: &str| json!({"id": width, "quality": quality, "fps": 25.0,
-        "file_type": "video/mp4", "width": width, "height": height, "link": cdn::address(call, name)});
+    let file = |quality: &str, width: u32, height: u32, name: &str| {
+        json!({"id": width, "quality": quality, "fps": 25.0,
+        "file_type": "video/mp4", "width": width, "height": height, "link": cdn::address(call, name)})
+    };
     json!({"id": 1_448_735, "width": 3840, "height": 2160, "duration": 8,
         "url": "https://www.pexels.com/video/fox-1448735/", "image": cdn::address(call, "fox.jpeg"),
         "user": {"id": 5, "name": "Ruvim Other", "url": "https://www.pexels.com/@ruvim"},

@@ -28,7 +28,8 @@ fn submit(call: &Call<'_>, memory: &mut Memory) -> Reply {
     let asked = call.json().unwrap_or_default();
     let prompt = asked["input"]["prompt"].as_str().unwrap_or_default();
     let strange = mistake_in_json(call, &known, 1);
-    if let Some(wrong) = strange.or_else(|| prompt.is_empty().then(|| "input: prompt is required".to_owned())) {
+    if let Some(wrong) = strange.or_else(|| prompt.is_empty().then(|| "input: prompt is required".to_owned()))
+    {
         return error(422, &format!("- {wrong}"));
     }
     match call.trouble {
@@ -57,8 +58,7 @@ fn poll(call: &Call<'_>, id: &str, memory: &mut Memory) -> Reply {
     match call.trouble {
         Some(Trouble::Refused) => {
             told["status"] = "failed".into();
-            told["error"] =
-                "NSFW content detected. Try running it again, or try a different prompt.".into();
+            told["error"] = "NSFW content detected. Try running it again, or try a different prompt.".into();
         }
         Some(Trouble::RenderFails) => {
             told["status"] = "failed".into();

@@ -11,7 +11,12 @@ const SIZES: &[&str] = &["720x1280", "1280x720", "1024x1792", "1792x1024"];
 pub(super) fn answer(call: &Call<'_>, memory: &mut Memory) -> Option<Reply> {
     let rest = call.path.strip_prefix("/v1/videos")?;
     if call.header_after("authorization", "Bearer ") != Some(KEY) {
-        return Some(error(401, "invalid_request_error", Some("invalid_api_key"), "Incorrect API key provided."));
+        return Some(error(
+            401,
+            "invalid_request_error",
+            Some("invalid_api_key"),
+            "Incorrect API key provided.",
+        ));
     }
     let film = rest.strip_prefix('/');
     Some(match (call.request.method.as_str(), film, film.and_then(|id| id.strip_suffix("/content"))) {

@@ -41,9 +41,12 @@ fn generate(call: &Call<'_>, id: &str) -> Reply {
     let Some(trouble) = call.trouble else { return made(&png(), "SUCCESS") };
     match trouble {
         Trouble::Transient => error(500, id, "internal_error", "an unexpected error occurred"),
-        Trouble::RateLimited => {
-            error(429, id, "rate_limit_exceeded", "you have exceeded the rate limit of 150 requests per 10 seconds")
-        }
+        Trouble::RateLimited => error(
+            429,
+            id,
+            "rate_limit_exceeded",
+            "you have exceeded the rate limit of 150 requests per 10 seconds",
+        ),
         Trouble::Quota => {
             error(402, id, "payment_required", "you lack sufficient credits to make this request")
         }

@@ -45,8 +45,7 @@ fn search(call: &Call<'_>) -> Reply {
     if let Some(wrong) = wrong {
         return error(400, &wrong);
     }
-    let found =
-        |hits: Value| Reply::json(200, &json!({"total": 133, "total_pages": 7, "results": hits}));
+    let found = |hits: Value| Reply::json(200, &json!({"total": 133, "total_pages": 7, "results": hits}));
     let Some(trouble) = call.trouble else { return found(json!([photo(call)])) };
     match trouble {
         Trouble::Transient => error(500, "Something went wrong"),

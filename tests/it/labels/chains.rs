@@ -15,7 +15,8 @@ fn chain_of(medium: Medium) -> Vec<&'static CatalogEntry> {
 /// the other here, and each would be waited for.
 fn trouble_at(place: usize, entry: &CatalogEntry) -> (Trouble, &'static str) {
     let all = TROUBLES.iter().cycle().skip(place).filter(|trouble| **trouble != Trouble::Silence);
-    let mut told = all.take(TROUBLES.len()).filter_map(|trouble| class(entry, *trouble).map(|c| (*trouble, c)));
+    let mut told =
+        all.take(TROUBLES.len()).filter_map(|trouble| class(entry, *trouble).map(|c| (*trouble, c)));
     told.next().expect("every vendor tells something")
 }
 
@@ -56,7 +57,10 @@ fn a_chain_of_every_label_goes_down_to_the_last() {
             "SELECT a.provider || ' ' || replace(a.status, 'unknown', 'failed') || ' ' || coalesce(a.class, '')
              FROM attempts a JOIN jobs j ON j.id = a.job_id WHERE j.asset = 'all-{medium}' ORDER BY a.id"
         ));
-        assert_eq!(attempts.lines().map(str::trim).collect::<Vec<_>>(), links.iter().map(|l| l.trim()).collect::<Vec<_>>());
+        assert_eq!(
+            attempts.lines().map(str::trim).collect::<Vec<_>>(),
+            links.iter().map(|l| l.trim()).collect::<Vec<_>>()
+        );
         let in_order = street.place.sql(&format!(
             "SELECT group_concat(position) FROM (SELECT a.position FROM attempts a JOIN jobs j ON j.id = a.job_id
              WHERE j.asset = 'all-{medium}' ORDER BY a.id)"

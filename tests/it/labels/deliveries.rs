@@ -27,8 +27,9 @@ fn every_label_delivers() {
         let row = rows.iter().find(|(asset, _)| *asset == asset_of(entry.name.as_str()));
         let row = row.map(|(_, row)| row.as_str()).unwrap_or_default();
         if let Err(why) = delivered(entry, row) {
-            let errors =
-                street.place.sql(&format!("SELECT class, error FROM attempts WHERE provider = '{}'", entry.name));
+            let errors = street
+                .place
+                .sql(&format!("SELECT class, error FROM attempts WHERE provider = '{}'", entry.name));
             wrong.push(format!("{}: {why}\n  {row}\n  {errors}", entry.name));
         }
         told_with_its_key(&street, entry);
@@ -39,11 +40,13 @@ fn every_label_delivers() {
 
 fn delivered(entry: &CatalogEntry, row: &str) -> Result<(), String> {
     let columns: Vec<&str> = row.split('|').collect();
-    let [status, provider, fallback, attempts, cost, kind, url, credit, author, reported] = columns[..] else {
+    let [status, provider, fallback, attempts, cost, kind, url, credit, author, reported] = columns[..]
+    else {
         return Err("it has no job".to_owned());
     };
     let label = entry.name.as_str();
-    let expect = |what: &str, is: bool| if is { Ok(()) } else { Err(format!("{what} is not as it should be")) };
+    let expect =
+        |what: &str, is: bool| if is { Ok(()) } else { Err(format!("{what} is not as it should be")) };
     expect("the job", (status, provider, fallback) == ("done", label, "0"))?;
     expect("the ledger", attempts == format!("{label}:delivered"))?;
     let priced = entry.price_micros > 0 || entry.options.contains_key("prices");

@@ -137,6 +137,9 @@ fn a_render_that_fails_after_it_was_accepted() {
 fn every_trouble_has_its_test() {
     assert_eq!(TROUBLES.len(), 11);
     for trouble in TROUBLES {
-        assert!(remote_labels().any(|entry| class(entry, trouble).is_some()), "{trouble:?} is told by nobody");
+        assert!(
+            remote_labels().any(|entry| class(entry, trouble).is_some()),
+            "{trouble:?} is told by nobody"
+        );
     }
 }

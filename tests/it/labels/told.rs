@@ -44,8 +44,15 @@ const AT_ONCE: &[&str] = &[
 ];
 
 /// Those that take a job and are asked after it.
-const OPERATIONS: &[&str] =
-    &["gemini-video", "veo", "api.replicate.com", "queue.fal.run", "api.bfl.ai", "api.dev.runwayml.com", "api.openai.com"];
+const OPERATIONS: &[&str] = &[
+    "gemini-video",
+    "veo",
+    "api.replicate.com",
+    "queue.fal.run",
+    "api.bfl.ai",
+    "api.dev.runwayml.com",
+    "api.openai.com",
+];
 
 /// What is not told as its own class: by whom, how, and why. What is not in this table must be told.
 const OTHERWISE: &[(&[&str], Trouble, Told, &str)] = &[
