@@ -64,6 +64,13 @@ pub(crate) enum Trouble {
     RenderFails,
 }
 
+impl Trouble {
+    /// Whether it is a model's, so that a list of models knows nothing of it.
+    fn is_of_a_model(self) -> bool {
+        matches!(self, Self::Retired | Self::Invalid | Self::Refused | Self::Unusable | Self::RenderFails)
+    }
+}
+
 /// A request to one account.
 pub(crate) struct Call<'a> {
     /// The account's name.
@@ -89,6 +96,11 @@ impl Call<'_> {
     /// What a header says, without the word that a vendor wants before its keys.
     fn header_after(&self, name: &str, prefix: &str) -> Option<&str> {
         self.request.header(name)?.strip_prefix(prefix)
+    }
+
+    /// A parameter of the query.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
     fn is(&self, method: &str, path: &str) -> bool {
@@ -203,6 +215,12 @@ fn answer(request: &Request, trouble: impl Fn(&str) -> Option<Trouble>, memory: 
     }
     let spoken = VENDORS.iter().find_map(|vendor| vendor(&call, memory));
     spoken.unwrap_or_else(|| Reply::json(404, &json!({"error": "no vendor has this address"})))
+}
+
+/// The part of a list that begins at `from`, and whether more follows.
+fn page<T>(all: &[T], from: usize, most: usize) -> (&[T], bool) {
+    let rest = all.get(from..).unwrap_or_default();
+    (&rest[..most.min(rest.len())], rest.len() > most)
 }
 
 fn base64(bytes: &[u8]) -> String {
