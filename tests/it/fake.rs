@@ -144,6 +144,11 @@ impl Fake {
         Self { server: server.await, troubles }
     }
 
+    /// The server's own address, below which the accounts are.
+    pub(crate) fn address(&self) -> String {
+        self.server.url()
+    }
+
     /// An account's address, without a version.
     pub(crate) fn url(&self, account: &str) -> String {
         format!("{}/{account}", self.server.url())

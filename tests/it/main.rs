@@ -10,6 +10,7 @@ mod film;
 mod makers;
 mod media;
 mod readme;
+mod sdk;
 mod sql_contract;
 mod support;
 mod vault;
