@@ -226,7 +226,7 @@ impl Run {
                 Ok(Ok(Answer::Output(output))) => return Ok(Ok(output)),
                 Ok(Ok(Answer::Accepted { .. })) => failures = PollFailures::default(),
                 Ok(Err(failure)) => {
-                    if failures.is_verdict(&failure.class) {
+                    if failure.ends_operation || failures.is_verdict(&failure.class) {
                         return Ok(Err(failure));
                     }
                     tracing::debug!(provider = %call.provider, %failure, "a poll without answer");
@@ -321,7 +321,7 @@ impl Run {
 
     /// Books a failed attempt at once, so that the breaker learns of it while the run goes on.
     async fn fail(&mut self, begun: Begun, failure: Failure) -> Result<Outcome, Interrupt> {
-        let Failure { class, message, http_status, request_id, cost_micros } = failure;
+        let Failure { class, message, http_status, request_id, cost_micros, ends_operation: _ } = failure;
         let status = if class == FailureClass::UnknownOutcome { "unknown" } else { "failed" };
         let event = self.event(&begun.facts.provider, Some((class.clone(), message.clone())));
         self.log_failure(&begun.facts.provider, &class, &message);

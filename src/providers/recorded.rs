@@ -265,5 +265,5 @@ fn complained(failure: &Failure) -> Value {
         | FailureClass::Internal => (None, None),
     };
     json!({"class": failure.class.as_str(), "until": until, "category": category, "message": failure.message,
-        "cost_micros": failure.cost_micros})
+        "cost_micros": failure.cost_micros, "ends_operation": failure.ends_operation.then_some(true)})
 }

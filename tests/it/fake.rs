@@ -175,6 +175,11 @@ impl Fake {
         Self { server: server.await, troubles }
     }
 
+    /// The server's own address, below which the accounts are.
+    pub(crate) fn address(&self) -> String {
+        self.server.url()
+    }
+
     /// An account's address, without a version.
     pub(crate) fn url(&self, account: &str) -> String {
         format!("{}/{account}", self.server.url())
@@ -227,9 +232,10 @@ fn base64(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// A PNG, in base64.
+/// A PNG, in base64. Drawing one takes a while, and the next account must not wait for it, so each size is drawn once.
 fn picture_in_base64(size: (u32, u32)) -> String {
-    base64(&picture(size))
+    static DRAWN: Mutex<BTreeMap<(u32, u32), String>> = Mutex::new(BTreeMap::new());
+    lock(&DRAWN).entry(size).or_insert_with(|| base64(&picture(size))).clone()
 }
 
 /// An MP4.

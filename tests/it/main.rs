@@ -11,6 +11,7 @@ mod labels;
 mod makers;
 mod media;
 mod readme;
+mod sdk;
 mod sound;
 mod sql_contract;
 mod support;

@@ -169,9 +169,9 @@ fn pictures(asked: &Value) -> Result<Value, Refusal> {
     if prompt.is_empty() || prompt.chars().count() > 32_000 {
         return Err(value_of("prompt", "expected a string of 1 to 32000 characters."));
     }
-    // The specification's default is a model that is shut down.
-    let model = asked["model"].as_str().unwrap_or("dall-e-2");
-    if model == "dall-e-2" || model.contains("no-such") {
+    // The specification's default is a model that is shut down; relays that still have it are asked for it by name.
+    let Some(model) = asked["model"].as_str() else { return Err(Refusal::no_model("dall-e-2")) };
+    if model.contains("no-such") {
         return Err(Refusal::no_model(model));
     }
     if !model.starts_with("dall-e") && !asked["response_format"].is_null() {

@@ -60,6 +60,12 @@ const OTHERWISE: &[(&[&str], Trouble, Told, &str)] = &[
     (LIBRARIES, Trouble::RenderFails, Told::Never, "a search begins nothing that could fail later"),
     (AT_ONCE, Trouble::RenderFails, Told::Never, "the answer to the request is the output or the failure"),
     (
+        &["veo"],
+        Trouble::RenderFails,
+        Told::As("transient"),
+        "its error 13 asks to try again in a few minutes, which takes a submit of its own",
+    ),
+    (
         OPERATIONS,
         Trouble::Transient,
         Told::As("unknown_outcome"),
