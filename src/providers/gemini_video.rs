@@ -31,6 +31,8 @@ struct Interaction {
     model: Option<String>,
     steps: Option<Vec<Step>>,
     error: Option<Value>,
+    /// Beside `failed`, in the SDK's own model of it.
+    errors: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -134,7 +136,9 @@ impl Protocol for GeminiVideo {
             }
             Stage::Succeeded => interaction.film(call),
             Stage::Expired => Err(operation::lost(call.provider, "it has expired")),
-            Stage::Failed | Stage::Cancelled | Stage::Refused => Err(interaction.failed(call, reply, word)),
+            Stage::Failed | Stage::Cancelled | Stage::Refused => {
+                Err(interaction.failed(call, reply, word).of_ended_operation())
+            }
         }
     }
 }
@@ -186,7 +190,8 @@ impl Interaction {
                 "the generation ended as budget_exceeded",
             );
         }
-        match self.error.as_ref().filter(|error| !error.is_null()) {
+        let listed = self.errors.iter().flatten();
+        match self.error.iter().chain(listed).find(|error| !error.is_null()) {
             Some(error) if error.get("code").is_some_and(Value::is_string) => {
                 let found = classify::failure(call, reply, &VendorError::within(error));
                 Failure {

@@ -31,6 +31,8 @@ mod question;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod recorded_kinds;
+#[cfg(test)]
 mod recorded_properties;
 mod reserving;
 mod scrub;
