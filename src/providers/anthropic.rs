@@ -58,6 +58,7 @@ impl Protocol for Anthropic {
             body.insert("temperature".to_owned(), temperature.into());
         }
         body.extend(options.extra);
+        // The version of October 2026 answers 400 to a temperature, which this one still takes.
         Ok(HttpRequest {
             headers: vec![("anthropic-version".into(), "2023-06-01".to_owned())],
             ..HttpRequest::post("v1/messages", body)

@@ -7,6 +7,7 @@ mod hostile;
 mod inside;
 mod library;
 mod life;
+mod protocols;
 mod reload;
 mod schedule;
 mod vendor;

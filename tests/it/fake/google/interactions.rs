@@ -139,7 +139,7 @@ fn ended(call: &Call<'_>, id: &str, asked: &Value, memory: &mut Memory) -> Value
     let said = match call.trouble {
         Some(Trouble::RenderFails) => {
             let mut failed = interaction(id, asked, "failed");
-            failed["errors"] = json!([{"code": "internal_error", "message": "Video generation failed due to an internal server issue."}]);
+            failed["errors"] = json!([{"code": "service_unavailable", "message": "Video generation failed due to an internal server issue."}]);
             return failed;
         }
         Some(Trouble::Unusable) => json!([]),
