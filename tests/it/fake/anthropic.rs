@@ -143,11 +143,11 @@ fn checked(asked: &Value) -> Result<(), String> {
     if let Some(at) = messages.iter().position(|one| said(one).trim().is_empty()) {
         return Err(format!("messages.{at}: text content blocks must be non-empty"));
     }
-    match &asked["temperature"] {
-        Value::Null => Ok(()),
-        warmth if warmth.as_f64().is_some_and(|warmth| (0.0..=1.0).contains(&warmth)) => Ok(()),
-        _ => Err("temperature: range: 0..1".to_owned()),
+    let warmth = &asked["temperature"];
+    if !warmth.is_null() && !warmth.as_f64().is_some_and(|warmth| (0.0..=1.0).contains(&warmth)) {
+        return Err("temperature: range: 0..1".to_owned());
     }
+    Ok(())
 }
 
 /// The text of a message, whose content is a string or a list of blocks.
