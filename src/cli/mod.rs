@@ -11,6 +11,7 @@ mod jobs;
 mod logs;
 mod manual;
 mod migrate;
+mod online;
 mod plan;
 mod providers;
 mod resolve;
@@ -179,7 +180,7 @@ async fn desk(session: &Session, verb: DeskVerb) -> anyhow::Result<Said> {
         DeskVerb::Retry(args) => retry::run(session, &args).await,
         DeskVerb::Cancel(args) => cancel::run(session, &args).await,
         DeskVerb::Providers(args) => providers::run(session, args).await,
-        DeskVerb::Check(_) => check::run(session),
+        DeskVerb::Check(args) => check::run(session, &args).await,
         DeskVerb::Migrate(_) => migrate::run(session).await,
     }
 }

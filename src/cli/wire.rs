@@ -96,6 +96,14 @@ pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
 /// # Errors
 /// With what does not compile: a mistake of the configuration.
 pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyhow::Result<Book> {
+    Book::new(config, Arc::new(providers(config, clock)?), vault).map_err(usage)
+}
+
+/// Every provider of the configuration, ready to be called.
+///
+/// # Errors
+/// With every mistake of them.
+pub(super) fn providers(config: &Config, clock: &Clock) -> anyhow::Result<Providers> {
     let secrets: HashMap<_, _> = config
         .providers
         .iter()
@@ -104,8 +112,7 @@ pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyho
         })
         .collect();
     let providers = Providers::new(&config.providers, secrets, Arc::clone(clock));
-    let providers = providers.map_err(|mistakes| usage(mistakes.to_string()))?;
-    Book::new(config, Arc::new(providers), vault).map_err(usage)
+    providers.map_err(|mistakes| usage(mistakes.to_string()))
 }
 
 /// A daemon over an open database.

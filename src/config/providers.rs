@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::domain::asset::Medium;
 use crate::domain::name::ProviderName;
-use crate::domain::provider::{CatalogEntry, Key, OnUnknown, ProtocolFacts, Provider};
+use crate::domain::provider::{CatalogEntry, Key, OnUnknown, ProtocolFacts, Provider, Repeat};
 
 use super::errors::advice_for;
 use super::queue::MAX_CONCURRENCY;
@@ -95,6 +95,7 @@ impl Reading<'_> {
         let choices = [("next", OnUnknown::Next), ("retry", OnUnknown::Retry), ("manual", OnUnknown::Manual)];
         let on_unknown = table.take("on_unknown").and_then(|item| item.choice(&choices));
         let price = table.take("price").and_then(price);
+        let repeat = repeat(&mut table, facts);
         let options = self.options(table, facts);
         let (medium, target) = (medium?, target?);
         let key = secrets::find(self.context, self.name, &target.wish, secrets);
@@ -115,13 +116,13 @@ impl Reading<'_> {
             base_url,
             key,
             retired: self.entry.and_then(|entry| entry.retired.clone()).filter(|_| !target.is_own),
-            timeout: timeout.unwrap_or(facts.timeout),
+            timeout: timeout.or_else(|| self.entry_of(facts)?.timeout).unwrap_or(facts.timeout),
             retries: retries.unwrap_or(1),
             concurrency: concurrency.unwrap_or_else(|| self.concurrency(facts)),
             trip_after: trip_after.unwrap_or(3),
             instant: facts.instant,
             on_unknown: on_unknown.unwrap_or_default(),
-            repeat: facts.repeat,
+            repeat: repeat.unwrap_or(facts.repeat),
             price_micros: price.or(self.entry.map(|entry| entry.price_micros)).unwrap_or(0),
             options,
         })
@@ -277,6 +278,15 @@ impl Reading<'_> {
             (true, None) => PROGRAM_CONCURRENCY,
         }
     }
+}
+
+/// Whether a repeat of a call is free, where the protocol cannot know: it leaves that to the description.
+fn repeat(table: &mut Table<'_>, facts: &ProtocolFacts) -> Option<Repeat> {
+    const KEY: &str = "repeat";
+    if !facts.options.iter().any(|option| option == KEY) {
+        return None;
+    }
+    table.take(KEY).and_then(|item| item.choice(&[("free", Repeat::Free), ("paid", Repeat::Paid)]))
 }
 
 /// Dollars to micro-dollars.

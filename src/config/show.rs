@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::accept::Acceptance;
 use crate::domain::asset::{Asset, OnExhausted};
-use crate::domain::provider::{Key, OnUnknown, Provider};
+use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 
 use super::reader::spell;
 use super::{Config, Database, Recurring};
@@ -90,6 +90,10 @@ impl Config {
                 OnUnknown::Next => "next",
                 OnUnknown::Retry => "retry",
                 OnUnknown::Manual => "manual",
+            },
+            "repeat": match provider.repeat {
+                Repeat::Free => "free",
+                Repeat::Paid => "paid",
             },
             "price": dollars(provider.price_micros),
             "fingerprint": provider.fingerprint,

@@ -160,6 +160,8 @@ pub struct CatalogEntry {
     pub key_env: Vec<String>,
     /// When the vendor switched its model off, or will.
     pub retired: Option<Retirement>,
+    /// Time for one call, where that of its protocol is not enough.
+    pub timeout: Option<Duration>,
     /// Price of one call in micro-dollars, where no usage is reported.
     pub price_micros: i64,
     /// Settings only the protocol knows, by their defaults.

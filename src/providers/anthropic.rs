@@ -2,6 +2,8 @@
 //!
 //! Rests on the vendor's reference and SDK source: PROVIDERS facts of November 2026. No idempotency key exists.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +15,7 @@ use super::classify;
 use super::cost::{Tokens, cost_micros, count};
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found, Listing};
 use super::vendor_error::VendorError;
 
 /// The answer's budget where the operator names none: the API requires one.
@@ -58,11 +61,26 @@ impl Protocol for Anthropic {
             body.insert("temperature".to_owned(), temperature.into());
         }
         body.extend(options.extra);
-        // The version of October 2026 answers 400 to a temperature, which this one still takes.
-        Ok(HttpRequest {
-            headers: vec![("anthropic-version".into(), "2023-06-01".to_owned())],
-            ..HttpRequest::post("v1/messages", body)
-        })
+        Ok(HttpRequest { headers: version(), ..HttpRequest::post("v1/messages", body) })
+    }
+
+    /// The model's own entry, which aliases have too.
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        let model = provider.model.as_deref()?;
+        Some(HttpRequest { headers: version(), ..HttpRequest::get(format!("v1/models/{model}")) })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        let entry = asked.json(reply)?;
+        let text = |field: &str| entry.get(field).and_then(Value::as_str);
+        if text("id").is_none() {
+            return Err(Failure::unusable("the answer describes no model"));
+        }
+        let ends = text("retires_at").and_then(|day| day.get(..10)?.parse().ok());
+        // Entries stay when their models are gone.
+        let gone = text("lifecycle") == Some("retired") && ends.is_none();
+        let listing = if gone { Listing::Missing } else { Listing::Listed { ends } };
+        Ok(Found { proves_key: true, model: Some(listing) })
     }
 
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
@@ -82,6 +100,11 @@ impl Protocol for Anthropic {
             Interpreted::Output(output)
         })
     }
+}
+
+/// The version of October 2026 answers 400 to a temperature, which this one still takes.
+fn version() -> Vec<(Cow<'static, str>, String)> {
+    vec![("anthropic-version".into(), "2023-06-01".to_owned())]
 }
 
 impl Message {

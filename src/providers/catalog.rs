@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use chrono::NaiveDate;
 use serde::Deserialize;
@@ -65,6 +66,7 @@ struct EntryTable {
     #[serde(default)]
     key_env: Vec<String>,
     retired: Option<RetiredTable>,
+    timeout: Option<String>,
     #[serde(default)]
     price_micros: i64,
     #[serde(default)]
@@ -98,7 +100,7 @@ fn read(text: &str) -> Result<Catalog, String> {
 
 fn protocol(name: String, table: ProtocolTable) -> Result<ProtocolFacts, String> {
     let medium = table.medium.map(|word| medium(&name, &word)).transpose()?;
-    let timeout = humantime::parse_duration(&table.timeout).map_err(|e| format!("{name}: {e}"))?;
+    let timeout = duration(&name, &table.timeout)?;
     Ok(ProtocolFacts {
         supported: table.supported,
         medium,
@@ -129,9 +131,14 @@ fn entry(label: &str, table: EntryTable) -> Result<CatalogEntry, String> {
         base_url: table.base_url,
         key_env: table.key_env,
         retired: table.retired.map(|r| Retirement { on: r.on, advice: r.advice }),
+        timeout: table.timeout.map(|text| duration(label, &text)).transpose()?,
         price_micros: table.price_micros,
         options: table.options,
     })
+}
+
+fn duration(of: &str, text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|e| format!("{of}: {e}"))
 }
 
 fn medium(of: &str, word: &str) -> Result<Medium, String> {
@@ -238,6 +245,7 @@ mod tests {
         check(entry, "no protocol is called \"none\"");
         check(&entry.replace("'image'", "'smell'"), "no medium is called \"smell\"");
         check(&entry.replace("entries.x", "entries.X"), "lower case");
+        check(&format!("{entry}timeout = 'soon'\n"), "x: ");
         check(&format!("{entry}colour = 'red'\n"), "colour");
     }
 }

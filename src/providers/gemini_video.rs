@@ -16,6 +16,7 @@ use super::google;
 use super::operation::{self, Stage};
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 use super::video::VideoOptions;
 
@@ -74,6 +75,14 @@ impl Protocol for GeminiVideo {
             );
         }
         Ok(())
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        google::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        google::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

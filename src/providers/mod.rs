@@ -20,12 +20,14 @@ mod lummi;
 mod makers;
 mod openai_chat;
 mod openai_images;
+mod openai_models;
 mod operation;
 mod options;
 mod pexels;
 mod picture_size;
 pub mod prompt;
 mod protocol;
+mod question;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
@@ -51,9 +53,12 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Clock;
 
 pub use catalog::catalog;
+pub use question::{Finding, Found, Listing};
 
 use driver::{Driver, Vendor};
 use makers::Maker;
+use protocol::Mistake;
+use question::Asked;
 
 /// What the daemon needs of the providers. Its tests put a fake here.
 #[async_trait]
@@ -92,8 +97,6 @@ enum Way {
     Local(Maker),
     /// Over HTTP.
     Vendor(Arc<Driver>, Box<Vendor>),
-    /// Not yet: the catalog knows its protocol, this build does not speak it.
-    Unsupported,
 }
 
 /// Providers that cannot be used as they are configured, one sentence each.
@@ -130,6 +133,19 @@ impl Providers {
         if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
     }
 
+    /// Asks a provider's vendor, at no cost, whether it takes the key and still has the model. `time` bounds the
+    /// question and its answer. Never a generation.
+    pub async fn ask(&self, provider: &ProviderName, time: Duration) -> Finding {
+        match self.find(provider) {
+            Ok((_, Way::Local(_))) => Finding::NeedsNobody,
+            Ok((provider, Way::Vendor(driver, vendor))) => {
+                let asked = Asked { provider, now: (self.clock)() };
+                driver.ask(vendor, &asked, time).await
+            }
+            Err(failure) => Finding::Failed(failure),
+        }
+    }
+
     fn find(&self, name: &ProviderName) -> Result<&(Provider, Way), Failure> {
         self.ways.get(name).ok_or_else(|| {
             Failure::new(FailureClass::Invalid, format!("no provider called \"{name}\" is configured"))
@@ -152,13 +168,11 @@ fn way(provider: &Provider, key: Option<SecretString>, driver: &Arc<Driver>) -> 
             let vendor = vendor.map_err(|why| vec![format!("providers.{}: {why}", provider.name)])?;
             Ok(Way::Vendor(Arc::clone(driver), Box::new(vendor)))
         }
-        None => Ok(Way::Unsupported),
+        None => {
+            let wrong = format!("there is no protocol \"{}\"", provider.protocol);
+            Err(vec![Mistake::of("protocol", wrong).of_provider(provider)])
+        }
     }
-}
-
-fn unsupported(provider: &Provider) -> Failure {
-    let why = format!("protocol \"{}\" is not supported yet", provider.protocol);
-    Failure::new(FailureClass::Invalid, why)
 }
 
 #[async_trait]
@@ -170,7 +184,6 @@ impl Generate for Providers {
             Way::Vendor(driver, vendor) => {
                 driver.call(vendor, protocol::Call::generation(provider, ask, &self.clock), time_left).await
             }
-            Way::Unsupported => Err(unsupported(provider)),
         }
     }
 
@@ -188,7 +201,6 @@ impl Generate for Providers {
                 let call = protocol::Call::poll(provider, ask, &self.clock, operation);
                 driver.call(vendor, call, time_left).await
             }
-            Way::Unsupported => Err(unsupported(provider)),
         }
     }
 }

@@ -14,9 +14,11 @@ use crate::domain::provider::Provider;
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
 use super::encoded::decoded;
+use super::openai_models;
 use super::options::{self, ImageOptions};
 use super::picture_size::{Family, size_for};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::scrub;
 use super::vendor_error::VendorError;
 
@@ -46,6 +48,14 @@ impl Protocol for OpenAiImages {
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
         options::read::<ImageOptions>(provider).map(drop)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        openai_models::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        openai_models::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

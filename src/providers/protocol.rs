@@ -20,6 +20,7 @@ use super::lummi::Lummi;
 use super::openai_chat::OpenAiChat;
 use super::openai_images::OpenAiImages;
 use super::pexels::{PexelsPhoto, PexelsVideo};
+use super::question::{Asked, Found};
 use super::unsplash::Unsplash;
 use super::veo::Veo;
 
@@ -80,6 +81,16 @@ pub(super) trait Protocol: Send + Sync {
 
     /// What a whole reply, of any status, means.
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure>;
+
+    /// A question about the provider that costs nothing and makes nothing; `None` where the vendor has none.
+    fn question(&self, _provider: &Provider) -> Option<HttpRequest> {
+        None
+    }
+
+    /// What the whole reply to that question says, whatever its status. Only protocols with a question differ.
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        asked.json(reply).map(|_| Found::KEY)
+    }
 
     /// What the reply to the request of [`Interpreted::Then`] means. Only protocols that answer with one differ.
     fn interpret_result(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
@@ -176,11 +187,20 @@ pub(super) struct HttpRequest {
     pub(super) query: Vec<(Cow<'static, str>, String)>,
     /// Names in lower case. Never the key.
     pub(super) headers: Vec<(Cow<'static, str>, String)>,
-    /// Posted as JSON; a request without a body is a GET.
-    pub(super) body: Option<Value>,
+    /// What is posted; a request without a body is a GET.
+    pub(super) body: Option<RequestBody>,
     /// `host` or `host:port` to ask instead of the configured one, with the key: a protocol names only what the
     /// configuration lists.
     pub(super) authority: Option<String>,
+}
+
+/// What a request posts. Its content type is the driver's to set.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum RequestBody {
+    /// A document.
+    Json(Value),
+    /// The fields of a form, as `multipart/form-data`.
+    Form(Vec<(String, String)>),
 }
 
 impl HttpRequest {
@@ -191,7 +211,7 @@ impl HttpRequest {
 
     /// A POST of JSON.
     pub(super) fn post(path: impl Into<String>, body: impl Into<Value>) -> Self {
-        Self { path: path.into(), body: Some(body.into()), ..Self::default() }
+        Self { path: path.into(), body: Some(RequestBody::Json(body.into())), ..Self::default() }
     }
 }
 

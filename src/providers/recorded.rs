@@ -21,7 +21,7 @@ use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 use crate::domain::time::{Clock, from_text, to_text};
 
 use super::catalog::catalog;
-use super::protocol::{self, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::protocol::{self, Call, HttpReply, HttpRequest, Interpreted, Protocol, RequestBody};
 
 /// A provider with nothing special about it.
 pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider {
@@ -66,7 +66,10 @@ pub(super) fn ask() -> Ask {
 /// The body of the request that a protocol makes.
 pub(super) fn body_of(protocol: &dyn Protocol, provider: &Provider, ask: &Ask) -> Value {
     let request = protocol.request(&Call::generation(provider, ask, &clock())).expect("a request");
-    request.body.expect("a body")
+    match request.body.expect("a body") {
+        RequestBody::Json(body) => body,
+        RequestBody::Form(fields) => panic!("a form: {fields:?}"),
+    }
 }
 
 pub(super) fn clock() -> Clock {

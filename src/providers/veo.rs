@@ -17,6 +17,7 @@ use super::imagen::stored_elsewhere;
 use super::operation;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 use super::video::VideoOptions;
 
@@ -84,6 +85,14 @@ impl Protocol for Veo {
     fn check(&self, provider: &Provider) -> Result<(), String> {
         options::read::<VideoOptions>(provider)?;
         google::vertex(provider).map(drop)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        google::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        google::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

@@ -9,6 +9,7 @@ mod fake;
 mod film;
 mod makers;
 mod media;
+mod online;
 mod readme;
 mod sdk;
 mod sql_contract;

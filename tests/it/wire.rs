@@ -2,6 +2,7 @@
 
 mod described;
 mod labels;
+mod questions;
 mod search;
 
 use std::collections::HashMap;
@@ -397,10 +398,9 @@ async fn a_hint_is_an_instant_by_the_given_clock() {
 
 #[tokio::test]
 async fn what_is_not_there_is_said_to_be_not_there() {
-    let stability = provider("stability", "https://api.stability.ai");
-    let not_yet = call(&stability, LONG).await.expect_err("not supported");
-    assert_eq!(not_yet.class, FailureClass::Invalid);
-    assert!(not_yet.message.contains("not supported yet"), "{not_yet}");
+    let smoke = Provider { protocol: "smoke".to_owned(), ..provider("openai-chat", "http://127.0.0.1:9") };
+    let nobody = Providers::new(&[smoke], HashMap::new(), clock()).err().expect("no such protocol");
+    assert_eq!(nobody.mistakes, ["providers.house.protocol: there is no protocol \"smoke\""]);
 
     let chat = provider("openai-chat", "http://127.0.0.1:9");
     let providers = ready(&chat, None);

@@ -55,6 +55,7 @@ with check("models, page by page"):
 
 with check("one model"):
     equal(client().models.retrieve(MODEL).display_name, "Claude Sonnet 4.6")
+    equal(client().models.retrieve("claude-haiku-4-5").id, "claude-haiku-4-5-20251001")
     raised(anthropic.NotFoundError, lambda: client().models.retrieve("claude-no-such"))
 
 with check("AuthenticationError for a wrong key"):

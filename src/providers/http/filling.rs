@@ -1,7 +1,7 @@
 //! Fills the templates of a request with the facts of a call, keeping numbers numbers.
 
-use minijinja::Environment;
 use minijinja::value::{Serde, Value as Fact};
+use minijinja::{Environment, ErrorKind};
 use serde_json::{Map, Value};
 
 use crate::providers::prompt;
@@ -14,7 +14,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub(super) fn new(facts: Map<String, Value>) -> Self {
-        Self { environment: prompt::environment(), facts: Fact::from(Serde(Value::Object(facts))) }
+        Self { environment: environment(), facts: Fact::from(Serde(Value::Object(facts))) }
     }
 
     /// Facts for a path: the configuration's and the vendor's, never a job's. A template that asks for another is
@@ -70,12 +70,41 @@ impl Facts {
     }
 }
 
+/// The rules of every template, and `nearest` besides.
+fn environment() -> Environment<'static> {
+    let mut environment = prompt::environment();
+    environment.add_filter("nearest", nearest);
+    environment
+}
+
+/// Of the ratios that a vendor knows (`16:9`, `16x9`), the one nearest to another, given as width by height:
+/// `{{ ['1:1', '16:9'] | nearest(width / height) }}`.
+fn nearest(ratios: Vec<String>, wanted: f64) -> Result<String, minijinja::Error> {
+    let wrong = |why: String| minijinja::Error::new(ErrorKind::InvalidOperation, why);
+    let ratio = |text: &str| {
+        let (width, height) = text.split_once([':', 'x'])?;
+        let ratio = width.parse::<f64>().ok()? / height.parse::<f64>().ok()?;
+        (ratio.is_normal() && ratio > 0.0).then_some(ratio)
+    };
+    let mut best: Option<(f64, String)> = None;
+    for text in ratios {
+        let ratio =
+            ratio(&text).ok_or_else(|| wrong(format!("\"{text}\" is no ratio; write 16:9 or 16x9")))?;
+        // By the logarithm, twice as wide and half as wide are equally far.
+        let distance = (ratio / wanted).ln().abs();
+        if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+            best = Some((distance, text));
+        }
+    }
+    best.map(|(_, text)| text).ok_or_else(|| wrong("nearest needs a list of ratios".to_owned()))
+}
+
 /// Every template in a document that does not compile: where it stands below `key`, and why.
 pub(super) fn mistakes(key: &str, template: &Value, found: &mut Vec<(String, String)>) {
     match template {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
         Value::String(text) => {
-            let environment = prompt::environment();
+            let environment = environment();
             let compiled = match sole_expression(text) {
                 Some(expression) => environment.compile_expression(expression).map(drop),
                 None => environment.template_from_str(text).map(drop),
@@ -126,6 +155,11 @@ mod tests {
         check(json!("{{ prompt | upper }}"), json!("A \"FOX\""));
         check(json!("no template { here }"), json!("no template { here }"));
         check(json!({"a": null, "b": true}), json!({"a": null, "b": true}));
+        check(json!("{{ ['1:1', '16:9', '3:2'] | nearest(width / 864) }}"), json!("16:9"));
+        check(json!("{{ ['1x1', '10x16', '16x10'] | nearest(1 / 2) }}"), json!("10x16"));
+        check(json!("{{ ['3:1', '1:3'] | nearest(2) }}"), json!("3:1"));
+        assert!(facts.value(&json!("{{ ['wide'] | nearest(1) }}")).is_err());
+        assert!(facts.value(&json!("{{ [] | nearest(1) }}")).is_err());
         assert_eq!(facts.value(&json!("{{ nothing.at.all }}")), Ok(None));
         assert!(facts.value(&json!("{{ input.tags.x() }}")).is_err());
         assert!(facts.value(&json!("{% for a in range(100000) %}{{ a }}{% endfor %}")).is_err());

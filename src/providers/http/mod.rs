@@ -1,5 +1,6 @@
 //! Any JSON API that the configuration describes: no code knows the vendor.
 
+mod answer;
 mod filling;
 mod hosts;
 mod json_path;
@@ -16,7 +17,10 @@ use crate::domain::provider::Provider;
 
 use super::operation;
 use super::picture_size;
-use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Mistake, Protocol};
+use super::protocol::{
+    Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Mistake, Protocol, RequestBody,
+};
+use super::question::{Asked, Found};
 use super::{address, protocol};
 
 use filling::Facts;
@@ -58,21 +62,31 @@ impl Protocol for Http {
         ask_after(&options, &described.poll, "operation.poll", call.provider, operation)
     }
 
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        let check = options::read(provider).ok()?.check?;
+        let mut facts = Map::new();
+        facts.insert("model".to_owned(), provider.model.clone().into());
+        filled(&check.request(), facts, "check", provider).ok()
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        let options = of_call(asked.provider)?;
+        answer::read(&options, asked, reply)
+    }
+
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
         let options = of_call(call.provider)?;
         let reading = Reading { options: &options, call, reply };
-        let body = reading.body()?;
         match &options.operation {
-            None => reading.output(&body),
-            Some(described) => reading.operation(described, &body),
+            None => reading.output(&reading.output_body()?),
+            Some(described) => reading.operation(described, &reading.body()?),
         }
     }
 
     fn interpret_result(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
         let options = of_call(call.provider)?;
         let reading = Reading { options: &options, call, reply };
-        let body = reading.body()?;
-        reading.output(&body)
+        reading.output(&reading.output_body()?)
     }
 }
 
@@ -129,10 +143,20 @@ fn filled(
             list.push((name.clone().into(), value));
         }
     }
-    if template.posts() {
+    if let Some(form) = &template.form {
+        let mut fields = Vec::with_capacity(form.len());
+        for (name, field) in form {
+            let value = facts.value(field).map_err(|why| wrong("form", &why))?;
+            if value.as_ref().is_some_and(|value| value.is_array() || value.is_object()) {
+                return Err(wrong("form", &format!("{name} comes to more than one value")));
+            }
+            fields.extend(value.as_ref().and_then(json_path::plain).map(|text| (name.clone(), text)));
+        }
+        request.body = Some(RequestBody::Form(fields));
+    } else if template.posts() {
         let body = template.body.clone().unwrap_or_else(|| json!({}));
         let body = facts.value(&body).map_err(|why| wrong("body", &why))?;
-        request.body = Some(body.unwrap_or_else(|| json!({})));
+        request.body = Some(RequestBody::Json(body.unwrap_or_else(|| json!({}))));
     }
     Ok(request)
 }

@@ -25,6 +25,7 @@ pub(super) struct HttpOptions {
     pub(super) hosts: Vec<HostPattern>,
     pub(super) error: Option<JsonPath>,
     pub(super) classes: Vec<Rule>,
+    pub(super) check: Option<CheckOptions>,
 }
 
 /// How the key travels; `authorization: Bearer KEY` when nothing is said.
@@ -53,13 +54,23 @@ pub(super) struct RequestOptions {
     pub(super) query: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
+    /// What is posted as JSON.
     pub(super) body: Option<Value>,
+    /// What is posted as a form instead, field by field.
+    pub(super) form: Option<BTreeMap<String, Value>>,
 }
 
 impl RequestOptions {
+    /// What it posts, under its key.
+    fn posted(&self) -> Vec<(&'static str, Value)> {
+        let body = self.body.iter().map(|body| ("body", body.clone()));
+        let form = self.form.iter().map(|form| ("form", Value::Object(form.clone().into_iter().collect())));
+        body.chain(form).collect()
+    }
+
     /// Whether it posts; a post without a body posts `{}`.
     pub(super) fn posts(&self) -> bool {
-        self.method.map_or(self.body.is_some(), |method| method == Method::Post)
+        self.method.map_or(self.body.is_some() || self.form.is_some(), |method| method == Method::Post)
     }
 }
 
@@ -110,7 +121,40 @@ pub(super) struct OperationOptions {
     pub(super) host: Option<JsonPath>,
 }
 
-const KEYS: [&str; 7] = ["auth", "request", "output", "operation", "hosts", "error", "classes"];
+/// A question that costs nothing: whether the vendor takes the key, and still has the model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckOptions {
+    /// Asked with a GET. Where `model` stands in it, a success says that the model is there.
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    /// Where the list of models lies; the whole reply where only `id` is said.
+    pub(super) list: Option<JsonPath>,
+    /// The field of an entry that holds the model's id.
+    pub(super) id: Option<String>,
+    /// The field of an entry that holds the day of its end.
+    pub(super) ends: Option<String>,
+    /// Where a number says how much is left on the account.
+    pub(super) left: Option<JsonPath>,
+}
+
+impl CheckOptions {
+    /// As any other request.
+    pub(super) fn request(&self) -> RequestOptions {
+        let (path, query, headers) = (self.path.clone(), self.query.clone(), self.headers.clone());
+        RequestOptions { method: Some(Method::Get), path, query, headers, body: None, form: None }
+    }
+
+    /// Whether it asks for the model's own entry.
+    pub(super) fn names_model(&self) -> bool {
+        self.path.contains("model") && self.path.contains("{{")
+    }
+}
+
+const KEYS: [&str; 8] = ["auth", "request", "output", "operation", "hosts", "error", "classes", "check"];
 
 /// Headers that are the driver's.
 const OURS: [&str; 6] =
@@ -131,6 +175,7 @@ pub(super) fn read(provider: &Provider) -> Result<HttpOptions, Vec<Mistake>> {
     let operation = section::<OperationOptions>(of, "operation", &mut mistakes);
     let hosts = section::<Vec<HostPattern>>(of, "hosts", &mut mistakes).unwrap_or_default();
     let error = section::<JsonPath>(of, "error", &mut mistakes);
+    let check = section::<CheckOptions>(of, "check", &mut mistakes);
     let classes = rules(of.get("classes"), &mut mistakes);
     for key in ["request", "output"] {
         if !of.contains_key(key) {
@@ -139,7 +184,7 @@ pub(super) fn read(provider: &Provider) -> Result<HttpOptions, Vec<Mistake>> {
         }
     }
     let (Some(request), Some(output)) = (request, output) else { return Err(mistakes) };
-    let options = HttpOptions { auth, request, output, operation, hosts, error, classes };
+    let options = HttpOptions { auth, request, output, operation, hosts, error, classes, check };
     options.check(provider, &mut mistakes);
     if mistakes.is_empty() { Ok(options) } else { Err(mistakes) }
 }
@@ -182,6 +227,7 @@ impl HttpOptions {
         self.check_auth(mistakes);
         self.check_request("request", &self.request, provider, mistakes);
         self.check_output(provider.medium, mistakes);
+        self.check_question(provider, mistakes);
         let Some(operation) = &self.operation else {
             if !self.hosts.is_empty() {
                 mistakes.push(Mistake::of("hosts", "is only used with operation.host; leave it out"));
@@ -199,7 +245,7 @@ impl HttpOptions {
         for (key, request) in [("poll", Some(&operation.poll)), ("result", operation.result.as_ref())] {
             let Some(request) = request else { continue };
             let said = std::iter::once(&request.path).chain(request.query.values());
-            let in_body = request.body.as_ref().is_some_and(|body| body.to_string().contains("operation"));
+            let in_body = request.posted().iter().any(|(_, body)| body.to_string().contains("operation"));
             if !in_body && !said.into_iter().any(|text| text.contains("operation")) {
                 let why = "does not say which operation is meant; put {{ operation }} into it";
                 mistakes.push(Mistake::of(format!("operation.{key}"), why));
@@ -227,7 +273,7 @@ impl HttpOptions {
         mistakes: &mut Vec<Mistake>,
     ) {
         let mut add = |key: String, wrong: String| mistakes.push(Mistake::of(key, wrong));
-        let sample = (key != "request").then_some("operation");
+        let sample = key.starts_with("operation").then_some("operation");
         let path = Facts::of_path(provider.model.as_deref(), sample).text(&request.path);
         if let Err(why) = path.and_then(checked_path) {
             add(format!("{key}.path"), why);
@@ -238,10 +284,18 @@ impl HttpOptions {
                 filling::mistakes(&format!("{key}.{part}.{name}"), &template.as_str().into(), &mut templates);
             }
         }
-        if let Some(body) = &request.body {
-            filling::mistakes(&format!("{key}.body"), body, &mut templates);
+        for (part, body) in request.posted() {
+            filling::mistakes(&format!("{key}.{part}"), &body, &mut templates);
             if !request.posts() {
-                add(format!("{key}.body"), "a GET has no body; leave it out, or method".to_owned());
+                add(format!("{key}.{part}"), format!("a GET has no {part}; leave it out, or method"));
+            }
+        }
+        if request.body.is_some() && request.form.is_some() {
+            add(format!("{key}.form"), "stands beside body; a request posts one of the two".to_owned());
+        }
+        for (name, field) in request.form.iter().flatten() {
+            if field.is_array() || field.is_object() || field.is_null() {
+                add(format!("{key}.form.{name}"), "is no text, number or truth value".to_owned());
             }
         }
         for name in request.headers.keys() {
@@ -253,6 +307,15 @@ impl HttpOptions {
             }
         }
         templates.into_iter().for_each(|(key, why)| add(key, why));
+    }
+
+    fn check_question(&self, provider: &Provider, mistakes: &mut Vec<Mistake>) {
+        let Some(check) = &self.check else { return };
+        self.check_request("check", &check.request(), provider, mistakes);
+        if check.id.is_none() && (check.list.is_some() || check.ends.is_some()) {
+            mistakes
+                .push(Mistake::of("check.id", "is missing; say which field of an entry is the model's id"));
+        }
     }
 
     fn check_output(&self, medium: Medium, mistakes: &mut Vec<Mistake>) {

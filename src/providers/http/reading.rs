@@ -12,6 +12,7 @@ use crate::providers::vendor_error::VendorError;
 use crate::providers::{address, classify, hints};
 
 use super::options::{HttpOptions, OperationOptions, OutputOptions};
+use super::rules::Verdict;
 use super::{address_of, ask_after, hosts, json_path, rules};
 
 /// One reply being read.
@@ -22,21 +23,29 @@ pub(super) struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// The body of a reply that is no failure. A file is not read as JSON.
+    /// The body of a reply that holds the output, and is no failure. A file is not read as JSON.
+    pub(super) fn output_body(&self) -> Result<Value, Failure> {
+        if self.options.output.body { self.unfailed() } else { self.body() }
+    }
+
+    /// The body of a reply that is no failure.
     pub(super) fn body(&self) -> Result<Value, Failure> {
+        self.unfailed()?;
+        self.reply.json().map_err(|failure| self.unreadable(failure))
+    }
+
+    /// What can be read of a reply that neither its status nor a rule makes a failure.
+    fn unfailed(&self) -> Result<Value, Failure> {
         let (reply, call) = (self.reply, self.call);
         let until = hints::retry_at(reply, call.now());
         let parsed = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
-        if let Some((class, rule)) = rules::judge(&self.options.classes, reply, &parsed, until) {
-            return Err(self.judged(class, &rule, &parsed));
+        if let Some(verdict) = rules::judge(&self.options.classes, reply, &parsed, until) {
+            return Err(self.judged(verdict, &parsed));
         }
         if !reply.is_success() {
             return Err(self.failed());
         }
-        if self.options.output.body {
-            return Ok(parsed);
-        }
-        reply.json().map_err(|failure| self.unreadable(failure))
+        Ok(parsed)
     }
 
     /// The failure of a reply whose status is one.
@@ -65,15 +74,16 @@ impl Reading<'_> {
 
     /// The failure that a rule of the configuration names. One within a success is about the operation, and ends
     /// it: asking again would not change it.
-    fn judged(&self, class: FailureClass, rule: &str, body: &Value) -> Failure {
+    fn judged(&self, Verdict { class, subject, billed }: Verdict, body: &Value) -> Failure {
+        let cost_micros = if billed { self.call.provider.price_micros } else { 0 };
         if !self.reply.is_success() {
             let known = classify::failure(self.call, self.reply, &VendorError::of(self.reply));
-            return Failure { class, ..known };
+            return Failure { class, cost_micros, ..known };
         }
         let words =
-            self.words(body).unwrap_or_else(|| format!("its reply means {class}, by the rule on {rule}"));
+            self.words(body).unwrap_or_else(|| format!("its reply means {class}, by the rule on {subject}"));
         let class = if self.call.operation.is_some() { ended(class) } else { class };
-        Failure::new(class, words)
+        Failure { cost_micros, ..Failure::new(class, words) }
     }
 
     /// Where an operation stands, after the reply that began it or a poll's.

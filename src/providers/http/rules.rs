@@ -25,6 +25,17 @@ pub(super) struct Rule {
     class: String,
     /// For refusals: what the vendor objects to.
     category: Option<String>,
+    /// Whether the vendor bills the call all the same.
+    #[serde(default)]
+    billed: bool,
+}
+
+/// What a rule makes of a reply.
+pub(super) struct Verdict {
+    pub(super) class: FailureClass,
+    /// What the rule is about, for the sentence.
+    pub(super) subject: String,
+    pub(super) billed: bool,
 }
 
 /// The classes that a reply can show. The others are about calls without a reply, and our own disk.
@@ -109,14 +120,17 @@ impl Rule {
     }
 }
 
-/// The class by the first rule that fits, and what that rule is about.
+/// The verdict of the first rule that fits.
 pub(super) fn judge(
     rules: &[Rule],
     reply: &HttpReply,
     body: &Value,
     until: Option<Timestamp>,
-) -> Option<(FailureClass, String)> {
-    rules.iter().find_map(|rule| rule.judge(reply, body, until).map(|class| (class, rule.subject())))
+) -> Option<Verdict> {
+    rules.iter().find_map(|rule| {
+        let class = rule.judge(reply, body, until)?;
+        Some(Verdict { class, subject: rule.subject(), billed: rule.billed })
+    })
 }
 
 #[cfg(test)]

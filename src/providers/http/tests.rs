@@ -54,7 +54,7 @@ fn the_catalogs_vendors_get_their_own_requests() {
     let check = |label: &str, path: &str, body: Value, poll: (&str, &str, &str)| {
         let provider = from_entry(label);
         let request = Http.request(&Call::generation(&provider, &ask, &clock)).expect(label);
-        assert_eq!((request.path.as_str(), request.body), (path, Some(body)), "{label}");
+        assert_eq!((request.path.as_str(), request.body), (path, Some(RequestBody::Json(body))), "{label}");
         let (operation, path, query) = poll;
         let request = Http.poll(&Call::poll(&provider, &ask, &clock, operation), operation).expect(label);
         let asked: Vec<String> = request.query.iter().map(|(n, v)| format!("{n}={v}")).collect();
@@ -86,7 +86,27 @@ fn the_catalogs_vendors_get_their_own_requests() {
         json!({"model": "gen4.5", "promptText": prompt, "ratio": "1280:720", "duration": 8}),
         ("op-1", "v1/tasks/op-1", ""),
     );
+    let check_form = |label: &str, path: &str, form: &[(&str, &str)]| {
+        let request = Http.request(&Call::generation(&from_entry(label), &ask, &clock)).expect(label);
+        let pair = |(name, text): &(&str, &str)| ((*name).to_owned(), (*text).to_owned());
+        let form = RequestBody::Form(form.iter().map(pair).collect());
+        assert_eq!((request.path.as_str(), request.body), (path, Some(form)), "{label}");
+        request.headers
+    };
+    for model in ["core", "ultra", "sd3"] {
+        let path = format!("v2beta/stable-image/generate/{model}");
+        let form = [("aspect_ratio", "16:9"), ("output_format", "png"), ("prompt", prompt)];
+        let headers = check_form(&format!("stability-{model}"), &path, &form);
+        assert_eq!(headers, [("accept".into(), "application/json".to_owned())], "else it answers with bytes");
+    }
+    let form = [("aspect_ratio", "16x9"), ("num_images", "1"), ("prompt", prompt)];
+    check_form("ideogram-v3", "v1/ideogram-v3/generate", &form);
+    for model in ["sora-2", "sora-2-pro"] {
+        let form = [("model", model), ("prompt", prompt), ("seconds", "8"), ("size", "1280x720")];
+        check_form(model, "v1/videos", &form);
+    }
     let auth = |label: &str| Http.auth(&from_entry(label));
+    assert_eq!((auth("ideogram-v3").header.as_ref(), auth("ideogram-v3").prefix.as_ref()), ("api-key", ""));
     assert_eq!((auth("fal").header.as_ref(), auth("fal").prefix.as_ref()), ("authorization", "Key "));
     assert_eq!((auth("flux-2-pro").header.as_ref(), auth("flux-2-pro").prefix.as_ref()), ("x-key", ""));
     assert_eq!(auth("replicate").prefix, "Bearer ");
@@ -118,8 +138,29 @@ fn a_job_cannot_bend_a_path_or_smuggle_a_field() {
     let provider = described(&json!({"request": {"path": "v1/make", "query": {"q": "{{ prompt }}"},
         "body": {"prompt": "{{ prompt }}"}}, "output": {"url": "u"}}));
     let request = Http.request(&Call::generation(&provider, &ask, &clock)).expect("a request");
-    assert_eq!(request.body, Some(json!({"prompt": ask.prompt})));
+    assert_eq!(request.body, Some(RequestBody::Json(json!({"prompt": ask.prompt}))));
     assert_eq!(request.query, [("q".into(), ask.prompt.clone())]);
+}
+
+#[test]
+fn a_forms_fields_are_plain_values() {
+    let clock: Clock = std::sync::Arc::new(|| Timestamp::UNIX_EPOCH);
+    let mut ask = ask();
+    ask.input = json!({"seed": 7, "tags": ["a"], "no": ""}).as_object().expect("an object").clone();
+    let request = |form: Value| {
+        let provider =
+            described(&json!({"request": {"path": "v1/make", "form": form}, "output": {"url": "u"}}));
+        Http.request(&Call::generation(&provider, &ask, &clock)).map(|request| request.body)
+    };
+    let form = json!({"fine": true, "no": "{{ input.no }}", "seed": "{{ input.seed }}", "style": "{{ input.style }}"});
+    let fields = [("fine".to_owned(), "true".to_owned()), ("seed".to_owned(), "7".to_owned())];
+    assert_eq!(request(form), Ok(Some(RequestBody::Form(fields.to_vec()))), "what is not there is left out");
+    let failure = request(json!({"tags": "{{ input.tags }}"})).expect_err("a list");
+    assert_eq!(failure.class, FailureClass::Invalid, "{failure}");
+    assert!(
+        failure.message.contains("request.form cannot be filled: tags comes to more than one"),
+        "{failure}"
+    );
 }
 
 #[test]
@@ -153,6 +194,15 @@ fn every_mistake_is_named_by_its_key() {
     }
     let body = json!({"request": {"path": "v1/m", "body": {"a": [{"b": "{{ prompt"}]}}});
     check(with(body), &[("request.body.a.0.b", "template")]);
+    let form = |form: Value| json!({"request": {"path": "v1/m", "form": form}});
+    check(with(form(json!({"a": "{{ prompt }}", "n": 1, "b": true}))), &[]);
+    check(with(form(json!({"a": "{{ prompt"}))), &[("request.form.a", "template")]);
+    check(with(form(json!({"a": ["b"]}))), &[("request.form.a", "no text, number or truth value")]);
+    check(with(form(json!("prompt"))), &[("request", "invalid type")]);
+    let both = json!({"request": {"path": "v1/m", "body": {}, "form": {}}});
+    check(with(both), &[("request.form", "one of the two")]);
+    let get = json!({"request": {"path": "v1/m", "method": "GET", "form": {}}});
+    check(with(get), &[("request.form", "a GET has no form")]);
     let get = json!({"request": {"path": "v1/m", "method": "GET", "body": {}}});
     check(with(get), &[("request.body", "a GET has no body")]);
     check(with(json!({"request": {"path": "v1/m", "method": "PATCH"}})), &[("request", "PATCH")]);
@@ -169,6 +219,13 @@ fn every_mistake_is_named_by_its_key() {
     check(with(json!({"hosts": ["*.ai"]})), &[("hosts", "is no host")]);
     let rules = json!({"classes": [{"status": 400, "class": "quota"}, {"class": "sad"}, 7]});
     check(with(rules), &[("classes.1", "\"sad\" is none"), ("classes.2", "invalid type")]);
+    let question = |check: Value| json!({"check": check});
+    check(with(question(json!({"path": "v1/{{ model }}", "list": "data", "id": "id", "ends": "end"}))), &[]);
+    for of_a_job in ["v1/{{ prompt }}", "v1/{{ operation }}"] {
+        check(with(question(json!({"path": of_a_job}))), &[("check.path", "undefined value")]);
+    }
+    check(with(question(json!({"path": "v1/models", "list": "data"}))), &[("check.id", "is missing")]);
+    check(with(question(json!({"path": "v1/make", "body": {}}))), &[("check", "unknown field `body`")]);
     let operation = |changes: Value| {
         let mut operation = json!({"id": "id", "status": "status", "poll": {"path": "v1/{{ operation }}"}});
         operation.as_object_mut().expect("an object").extend(changes.as_object().expect("one").clone());
@@ -200,6 +257,10 @@ fn document() -> impl Strategy<Value = Value> {
         "polling_url",
         "failure",
         "failureCode",
+        "image",
+        "finish_reason",
+        "data",
+        "is_image_safe",
     ];
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -229,9 +290,11 @@ proptest! {
         let clock: Clock = std::sync::Arc::new(|| Timestamp::UNIX_EPOCH);
         let ask = ask();
         let reply = HttpReply { status, body: body.into(), ..HttpReply::default() };
-        for label in ["replicate", "fal", "flux-2-pro", "runway", "elevenlabs"] {
+        for label in ["replicate", "fal", "flux-2-pro", "runway", "elevenlabs", "stability-core", "ideogram-v3", "sora-2"] {
             let provider = from_entry(label);
             let (first, poll) = (Call::generation(&provider, &ask, &clock), Call::poll(&provider, &ask, &clock, "op"));
+            let asked = Asked { provider: &provider, now: Timestamp::UNIX_EPOCH };
+            prop_assert!(Http.answer(&asked, &reply).is_err() || (200..300).contains(&status), "{}: {}", label, status);
             for read in [Http.interpret(&first, &reply), Http.interpret(&poll, &reply), Http.interpret_result(&poll, &reply)] {
                 let Ok(read) = read else { continue };
                 prop_assert!((200..300).contains(&status), "{}: {} is no success", label, status);
@@ -242,7 +305,7 @@ proptest! {
                     },
                     Interpreted::Accepted { operation } => prop_assert!(!operation.trim().is_empty()),
                     Interpreted::Fetch { url, .. } => prop_assert!(!url.trim().is_empty()),
-                    Interpreted::Then(request) => prop_assert!(label == "fal" && request.body.is_none()),
+                    Interpreted::Then(request) => prop_assert!(["fal", "sora-2"].contains(&label) && request.body.is_none()),
                     Interpreted::FetchAndTell { .. } => prop_assert!(false, "{}: nobody is told", label),
                 }
             }

@@ -40,6 +40,7 @@ fn protocols() -> Vec<ProtocolFacts> {
         ProtocolFacts { supported: false, ..remote("gemini-image", Medium::Image, &[]) },
         ProtocolFacts { supported: false, ..remote("gemini-video", Medium::Video, &[]) },
         ProtocolFacts { needs_model: false, repeat: Repeat::Free, ..remote("lummi", Medium::Image, &[]) },
+        ProtocolFacts { medium: None, ..remote("http", Medium::Image, &["request", "repeat"]) },
         local("title-card", Some(Medium::Image), &[]),
         local("template", Some(Medium::Text), &["template"]),
         local("command", None, &["command"]),
@@ -56,6 +57,7 @@ fn entries() -> Vec<CatalogEntry> {
         base_url: (!keys.is_empty()).then(|| "https://vendor.example.org/v1".to_owned()),
         key_env: keys.iter().map(|key| (*key).to_owned()).collect(),
         retired: None,
+        timeout: None,
         price_micros: 0,
         options: Map::new(),
     };

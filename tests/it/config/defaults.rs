@@ -6,7 +6,7 @@ use std::time::Duration;
 use backstop::config::{Database, Missed, Sources, load};
 use backstop::domain::accept::Aspect;
 use backstop::domain::asset::{Medium, OnExhausted, Window};
-use backstop::domain::provider::{Key, OnUnknown};
+use backstop::domain::provider::{Key, OnUnknown, Repeat};
 use serde_json::json;
 
 use super::{asset, catalog, label_of, loaded, now, provider, sources};
@@ -147,6 +147,22 @@ fn a_provider_of_the_operators_own_takes_every_setting() {
     let template = provider(&config, "template");
     assert_eq!(template.concurrency, 64, "a local maker may use the whole queue");
     assert_eq!(template.options.get("template"), Some(&json!("New on the site: {{ input.title or slug }}")));
+}
+
+#[test]
+fn only_who_describes_an_api_says_what_a_repeat_costs() {
+    let own = |line: &str| {
+        let text = format!(
+            "[providers.own]\nprotocol = \"http\"\nmedium = \"image\"\nmodel = \"m\"\nbase_url = \"https://v.example\"\n{line}"
+        );
+        let config = loaded(&text);
+        let own = provider(&config, "own");
+        assert!(!own.options.contains_key("repeat"), "it is no part of the description");
+        own.repeat
+    };
+    assert_eq!(own(""), Repeat::Paid);
+    assert_eq!(own("repeat = \"paid\""), Repeat::Paid);
+    assert_eq!(own("repeat = \"free\""), Repeat::Free);
 }
 
 #[test]

@@ -303,6 +303,11 @@ fn what_a_provider_is() {
          concurrency, medium, model, on_unknown, price, protocol, retries, timeout, title, trip_after",
     );
     lummi("price = -1", "providers.lummi.price: must be a number from 0 to 10000; it is -1");
+    let own = "[providers.own]\nprotocol = \"http\"\nmedium = \"image\"\nmodel = \"m\"\nbase_url = \"https://v.example\"\n";
+    check(
+        &format!("{own}repeat = \"cheap\"\n"),
+        "providers.own.repeat: \"cheap\" is not known here; choose one of free, paid",
+    );
     lummi("retries = 11", "providers.lummi.retries: must be a whole number from 0 to 10; it is 11");
     lummi(
         "on_unknown = \"panic\"",

@@ -166,7 +166,9 @@ fn models(call: &Call<'_>) -> Value {
 }
 
 fn one_model(id: &str) -> Result<Value, Refusal> {
-    let found = MODELS.iter().find(|(known, ..)| *known == id);
+    // An alias is the name without its day.
+    let is = |known: &str| known == id || known.strip_prefix(id).is_some_and(|day| day.starts_with("-20"));
+    let found = MODELS.iter().find(|(known, ..)| is(known));
     found.map(model).ok_or_else(|| (404, "not_found_error", format!("model: {id}")))
 }
 

@@ -12,16 +12,17 @@ use backstop::domain::failure::{Failure, FailureClass};
 use backstop::domain::name::ProviderName;
 use backstop::domain::provider::Provider;
 use backstop::providers::{Generate, Providers, catalog};
+use base64::Engine;
 use serde_json::{Value, json};
 
-use super::{KEY, LONG, PROMPT, ask, call, carries_key, clock, failure, label, provider, ready};
-use crate::support::{Reply, Server, picture};
+use super::{KEY, LONG, PROMPT, SHORT, ask, call, carries_key, clock, failure, label, provider, ready};
+use crate::support::{Reply, Request, Server, picture};
 
-/// The first block of TOML under a heading of docs/providers.md.
-fn documented(heading: &str) -> String {
+/// The first block of TOML of docs/providers.md after these words.
+fn documented(after: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
     let text = std::fs::read_to_string(file).expect("docs/providers.md");
-    let (_, rest) = text.split_once(&format!("## {heading}\n")).expect("the heading");
+    let (_, rest) = text.split_once(after).expect("the words");
     let (_, rest) = rest.split_once("```toml\n").expect("a block");
     rest.split_once("```").expect("its end").0.to_owned()
 }
@@ -45,8 +46,8 @@ fn configured(text: &str, name: &str, variables: &[(&str, &str)]) -> (Provider, 
     let name = ProviderName::parse(name).expect("a label");
     let provider =
         config.providers.iter().find(|provider| provider.name == name).expect("the provider").clone();
-    let key = config.secrets.key(&name).expect("its key").clone();
-    let providers = Providers::new(std::slice::from_ref(&provider), [(name, key)].into(), clock());
+    let key = config.secrets.key(&name).map(|key| (name, key.clone()));
+    let providers = Providers::new(std::slice::from_ref(&provider), key.into_iter().collect(), clock());
     (provider, providers.unwrap_or_else(|mistakes| panic!("{mistakes}")))
 }
 
@@ -100,7 +101,7 @@ async fn made(provider: &Provider, providers: &Providers) -> Result<Output, Fail
 
 fn example(vendor: &Server) -> (Provider, Providers) {
     let text =
-        documented("Add a vendor without code").replace("https://api.paintworks.example", &vendor.url());
+        documented("## Add a vendor without code\n").replace("https://api.paintworks.example", &vendor.url());
     configured(&text, "paintworks", &[("PAINTWORKS_KEY", KEY)])
 }
 
@@ -149,6 +150,26 @@ async fn the_documentations_example_fails_as_it_says() {
         assert_eq!(failed.class.as_str(), class, "{reply:?}: {failed}");
         vendor.request();
     }
+}
+
+#[tokio::test]
+async fn the_documentations_search_is_free_and_finds_a_picture_or_no_match() {
+    let archive = Server::start(|request| match request.path.as_str() {
+        "/api/search?q=red+fox&size=1" => Reply::json(200, &json!({"total": 0, "results": []})),
+        path if path.starts_with("/api/search?q=foxes&") => Reply::Silence,
+        _ => Reply::json(404, &json!({})),
+    })
+    .await;
+    let text = documented("This asks an archive").replace("https://archive.example.org", &archive.url());
+    let (mut provider, _) = configured(&text, "town-archive", &[]);
+    provider.timeout = SHORT;
+    let providers = Providers::new(std::slice::from_ref(&provider), [].into(), clock()).expect("usable");
+    let mut ask = ask(Medium::Image);
+    let silent = providers.call(&provider.name, &ask, LONG).await.expect_err("no answer");
+    assert_eq!(silent.class, FailureClass::TimedOut, "a search may be repeated: {silent}");
+    ask.input = json!({"keywords": "red fox"}).as_object().expect("an object").clone();
+    let nothing = providers.call(&provider.name, &ask, LONG).await.expect_err("no hit");
+    assert_eq!(nothing.class, FailureClass::Refused { category: Some("no_match".to_owned()) }, "{nothing}");
 }
 
 #[test]
@@ -262,6 +283,96 @@ async fn a_whole_reply_may_be_the_file() {
     assert_eq!(request.header("authorization"), None);
     assert_eq!(request.path, "/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM?output_format=mp3_44100_128");
     assert_eq!(request.json(), json!({"text": PROMPT, "model_id": "eleven_multilingual_v2"}));
+}
+
+/// The fields of a form as they went over the wire.
+fn fields(request: &Request) -> Vec<(String, String)> {
+    let kind = request.header("content-type").expect("a content type");
+    let boundary = kind.strip_prefix("multipart/form-data; boundary=").expect("a form");
+    let body = String::from_utf8(request.body.clone()).expect("a text");
+    let (parts, end) = body.rsplit_once(&format!("--{boundary}--")).expect("an end");
+    assert_eq!(end, "\r\n");
+    let field = |part: &str| {
+        let (head, value) = part.trim_start().split_once("\r\n\r\n").expect("a head");
+        let name = head.strip_prefix("Content-Disposition: form-data; name=\"").expect(head);
+        (name.trim_end_matches('"').to_owned(), value.strip_suffix("\r\n").expect("a line's end").to_owned())
+    };
+    parts.split(&format!("--{boundary}\r\n")).filter(|part| !part.is_empty()).map(field).collect()
+}
+
+#[tokio::test]
+async fn stability_gets_a_form_and_says_json_in_its_answer() {
+    let image = base64::engine::general_purpose::STANDARD.encode(picture((64, 36)));
+    let reply = json!({"image": image, "finish_reason": "SUCCESS", "seed": 7});
+    let vendor = Server::always(Reply::json(200, &reply)).await;
+    let ultra = of_catalog("stability-ultra", &vendor.url());
+    let output = call(&ultra, LONG).await.expect("a picture");
+    assert_eq!(output.body, Body::File(picture((64, 36)).into()));
+    let request = vendor.request();
+    assert_eq!(
+        (request.method.as_str(), request.path.as_str()),
+        ("POST", "/v2beta/stable-image/generate/ultra")
+    );
+    assert_eq!(request.header("authorization"), Some(format!("Bearer {KEY}").as_str()));
+    assert_eq!(request.header("accept"), Some("application/json"));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let expected = [pair("aspect_ratio", "16:9"), pair("output_format", "png"), pair("prompt", PROMPT)];
+    assert_eq!(fields(&request), expected);
+}
+
+#[tokio::test]
+async fn ideograms_picture_is_fetched_and_one_it_calls_unsafe_is_paid_for() {
+    let cdn = Server::always(Reply::Http { status: 200, headers: vec![], body: b"png".to_vec() }).await;
+    let url = cdn.url();
+    for (safe, url) in [(true, json!(url)), (false, json!(null)), (false, json!(""))] {
+        let reply = json!({"data": [{"url": url, "is_image_safe": safe}]});
+        let vendor = Server::always(Reply::json(200, &reply)).await;
+        let ideogram = of_catalog("ideogram-v3", &vendor.url());
+        match (safe, call(&ideogram, LONG).await) {
+            (true, Ok(output)) => assert_eq!(output.body, Body::File("png".into())),
+            (false, Err(failed)) => {
+                assert_eq!(failed.class, FailureClass::Refused { category: None }, "{failed}");
+                assert_eq!(failed.cost_micros, 700, "a picture that is kept back is billed");
+            }
+            (_, other) => panic!("{safe}: {other:?}"),
+        }
+        assert_eq!(vendor.request().header("api-key"), Some(KEY));
+    }
+    assert!(!carries_key(&cdn.request()));
+}
+
+#[tokio::test]
+async fn soras_film_is_a_request_of_its_own_with_the_key() {
+    let looks = AtomicUsize::new(0);
+    let vendor = Server::start(move |request| {
+        if request.header("authorization") != Some(format!("Bearer {KEY}").as_str()) {
+            return Reply::json(401, &json!({"error": {"code": "invalid_api_key", "message": "no"}}));
+        }
+        let video =
+            |status: &str| json!({"id": "video_7", "object": "video", "status": status, "error": null});
+        match (request.method.as_str(), request.path.as_str()) {
+            ("POST", "/v1/videos") => Reply::json(200, &video("queued")),
+            ("GET", "/v1/videos/video_7") => match looks.fetch_add(1, Ordering::SeqCst) {
+                0 => Reply::json(200, &video("in_progress")),
+                _ => Reply::json(200, &video("completed")),
+            },
+            ("GET", "/v1/videos/video_7/content") => Reply::Http {
+                status: 200,
+                headers: vec![("content-type", "video/mp4".to_owned())],
+                body: b"film".to_vec(),
+            },
+            _ => Reply::json(404, &json!({"error": {"message": "not found"}})),
+        }
+    })
+    .await;
+    let sora = of_catalog("sora-2", &format!("{}/v1", vendor.url()));
+    let output = made(&sora, &ready(&sora, Some(KEY))).await.expect("a film");
+    assert_eq!((output.body, output.claimed_type.as_deref()), (Body::File("film".into()), Some("video/mp4")));
+    let requests = vendor.requests();
+    assert_eq!(requests.len(), 4, "made once, looked at twice, fetched once");
+    let fields: BTreeMap<_, _> = fields(&requests[0]).into_iter().collect();
+    assert_eq!(fields["model"], "sora-2");
+    assert_eq!(fields["size"], "1280x720");
 }
 
 #[tokio::test]
