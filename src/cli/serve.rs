@@ -10,6 +10,7 @@ use crate::daemon::{Progress, Stop};
 use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
 
+use super::force::Force;
 use super::remembered::Remembered;
 use super::said::told;
 use super::{plan, signals, wire};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use serde_json::{Map, Value};
 
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
@@ -14,7 +13,6 @@ use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
-use crate::providers::SEARCHED_INPUT;
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
 use crate::vault::VaultKey;
 
@@ -129,7 +127,7 @@ impl Run {
     }
 
     async fn begin(task: Task, prompt: String) -> Self {
-        let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
+        let digest = planning::digest(&prompt, &task.claim.job.input);
         let ask = ask(&task.page.asset, &task.claim, prompt);
         let plan = planning::plan(&task, &ask, &digest).await;
         let Task { shared, book, page, claim, hold, reserved } = task;
