@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::budgets;
+use super::online;
 use super::plan::{self, decision};
+use super::remembered::Remembered;
 use super::retiring;
 use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
@@ -26,12 +29,22 @@ const UNIT_STOPS_AFTER: Duration = Duration::from_secs(120);
 #[command(after_help = "Examples:
   backstop check
   backstop check --config new.toml && systemctl reload backstop
+  backstop check --online
 
 Exit code 2 when there is a mistake. A missing key is none: its links are skipped. Nor is a model that its vendor
-switched off or will within 90 days: it is warned of.")]
-pub(super) struct Args {}
+switched off or will within 90 days: it is warned of.
 
-pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
+With --online, exit code 1 when of any chain the first link that a run would call does not work, or when nobody in it can
+be called; else 0. A provider does not work when its vendor refuses the key, does not list the model, is over quota, does
+not answer within 15 seconds or answers nonsense. One whose vendor has no free question counts as working. A chain of
+nothing but manual is well.")]
+pub(super) struct Args {
+    /// Ask each vendor in the chains, at no cost, whether it takes the key and still has the model
+    #[arg(long)]
+    online: bool,
+}
+
+pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> {
     let config = match load(&session.sources, catalog(), (session.clock)()) {
         Ok(config) => config,
         Err(mistakes) => return Ok(mistaken(&mistakes)),
@@ -42,7 +55,19 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Said> {
         let mistakes: Vec<Value> = mistakes.iter().map(|wrong| json!({ "wrong": wrong })).collect();
         return Ok(Said { text, json: json!({ "mistakes": mistakes }), exit: Exit::Mistake });
     }
-    Ok(good(session, &config))
+    let mut said = good(session, &config);
+    if args.online {
+        let now = (session.clock)();
+        let nothing = Remembered::default();
+        let plan = |asset| (asset, plan::plan(&config, asset, None, &nothing, now));
+        let plans: Vec<_> = config.assets.iter().map(plan).collect();
+        let providers = wire::providers(&config, &session.clock)?;
+        let report = online::ask(&config, &plans, &providers, now).await;
+        said.text.push_str(&report.text());
+        said.exit = if report.works { Exit::Done } else { Exit::Failed };
+        said.json["online"] = json!(report);
+    }
+    Ok(said)
 }
 
 fn mistaken(errors: &ConfigErrors) -> Said {
@@ -67,12 +92,13 @@ fn good(session: &Session, config: &Config) -> Said {
     writeln!(text, "database {}", wire::database_path(config).display()).unwrap_or_default();
     writeln!(text, "vault    {}", config.vault.folder.display()).unwrap_or_default();
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &[], (session.clock)());
+        let plan = plan::plan(config, asset, None, &Remembered::default(), (session.clock)());
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
     let mut warnings: Vec<Value> = grace_beyond_the_unit(config).into_iter().collect();
     warnings.extend(retiring::warnings(config, (session.clock)()).iter().map(|warning| json!(warning)));
+    warnings.extend(budgets::warnings(config).iter().map(|warning| json!(warning)));
     for (at, warning) in warnings.iter().enumerate() {
         let gap = if at == 0 { "\n" } else { "" };
         let sentence = warning["sentence"].as_str().unwrap_or_default();
@@ -117,5 +143,13 @@ struct Nowhere;
 impl Vault for Nowhere {
     async fn keep(&self, key: &VaultKey, _bytes: Bytes) -> Result<Kept, VaultError> {
         Err(VaultError::Stopped(format!("check keeps nothing, not even {}", key.file())))
+    }
+
+    async fn find(&self, _key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        Ok(None)
+    }
+
+    async fn remove(&self, _key: &VaultKey) -> Result<(), VaultError> {
+        Ok(())
     }
 }

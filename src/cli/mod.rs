@@ -1,5 +1,6 @@
 //! The verbs, one file each, and the one place where everything is wired.
 
+mod budgets;
 mod cancel;
 mod check;
 mod clock;
@@ -11,8 +12,10 @@ mod jobs;
 mod logs;
 mod manual;
 mod migrate;
+mod online;
 mod plan;
 mod providers;
+mod remembered;
 mod resolve;
 mod retiring;
 mod retry;
@@ -179,7 +182,7 @@ async fn desk(session: &Session, verb: DeskVerb) -> anyhow::Result<Said> {
         DeskVerb::Retry(args) => retry::run(session, &args).await,
         DeskVerb::Cancel(args) => cancel::run(session, &args).await,
         DeskVerb::Providers(args) => providers::run(session, args).await,
-        DeskVerb::Check(_) => check::run(session),
+        DeskVerb::Check(args) => check::run(session, &args).await,
         DeskVerb::Migrate(_) => migrate::run(session).await,
     }
 }

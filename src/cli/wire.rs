@@ -96,6 +96,14 @@ pub fn book(config: &Config, clock: &Clock) -> anyhow::Result<Book> {
 /// # Errors
 /// With what does not compile: a mistake of the configuration.
 pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyhow::Result<Book> {
+    Book::new(config, Arc::new(providers(config, clock)?), vault).map_err(usage)
+}
+
+/// Every provider of the configuration, ready to be called.
+///
+/// # Errors
+/// With every mistake of them.
+pub(super) fn providers(config: &Config, clock: &Clock) -> anyhow::Result<Providers> {
     let secrets: HashMap<_, _> = config
         .providers
         .iter()
@@ -104,9 +112,11 @@ pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyho
         })
         .collect();
     let providers = Providers::new(&config.providers, secrets, Arc::clone(clock));
-    let providers = providers.map_err(|mistakes| usage(mistakes.to_string()))?;
-    Book::new(config, Arc::new(providers), vault).map_err(usage)
+    providers.map_err(|mistakes| usage(mistakes.to_string()))
 }
+
+/// Where outputs wait for the vault, beside the database.
+const SPOOL: &str = "in-hand";
 
 /// A daemon over an open database.
 ///
@@ -114,12 +124,19 @@ pub fn book_with(config: &Config, clock: &Clock, vault: Arc<dyn Vault>) -> anyho
 /// When a part of it cannot be made.
 pub async fn daemon(opened: &Opened, stop: Stop) -> anyhow::Result<Daemon> {
     let lock_folder = database_path(&opened.config).parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let spool = LocalVault::private(&lock_folder.join(SPOOL))
+        .map(|spool| Arc::new(spool) as Arc<dyn Vault>)
+        .inspect_err(
+            |error| tracing::warn!(%error, "what was paid for and cannot be kept would wait in memory alone"),
+        )
+        .ok();
     let parts = Parts {
         store: Arc::clone(&opened.store) as Arc<dyn Store>,
         book: book(&opened.config, &opened.clock)?,
         clock: Arc::clone(&opened.clock),
         random: Arc::new(fastrand::f64),
         lock_folder,
+        spool,
     };
     Ok(Daemon::new(parts, stop).await?)
 }

@@ -2,10 +2,12 @@
 //!
 //! Rests on the vendor's reference and SDK source: PROVIDERS facts of November 2026. No idempotency key exists.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
@@ -13,6 +15,7 @@ use super::classify;
 use super::cost::{Tokens, cost_micros, count};
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
 /// The answer's budget where the operator names none: the API requires one.
@@ -45,6 +48,11 @@ impl Protocol for Anthropic {
         options::read::<TextOptions>(provider).map(drop)
     }
 
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        options::read::<TextOptions>(provider)
+            .map_or(provider.price_micros, |options| options.most_micros(provider, ask, DEFAULT_MAX_TOKENS))
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: TextOptions = options::of_call(call.provider)?;
         let mut body = Map::new();
@@ -58,10 +66,20 @@ impl Protocol for Anthropic {
             body.insert("temperature".to_owned(), temperature.into());
         }
         body.extend(options.extra);
-        Ok(HttpRequest {
-            headers: vec![("anthropic-version".into(), "2023-06-01".to_owned())],
-            ..HttpRequest::post("v1/messages", body)
-        })
+        Ok(HttpRequest { headers: version(), ..HttpRequest::post("v1/messages", body) })
+    }
+
+    /// The model's own entry, which aliases have too.
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        let model = provider.model.as_deref()?;
+        Some(HttpRequest { headers: version(), ..HttpRequest::get(format!("v1/models/{model}")) })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        match asked.json(reply)?.get("id") {
+            Some(Value::String(_)) => Ok(Found::LISTED),
+            Some(_) | None => Err(Failure::unusable("the answer describes no model")),
+        }
     }
 
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
@@ -81,6 +99,10 @@ impl Protocol for Anthropic {
             Interpreted::Output(output)
         })
     }
+}
+
+fn version() -> Vec<(Cow<'static, str>, String)> {
+    vec![("anthropic-version".into(), "2023-06-01".to_owned())]
 }
 
 impl Message {

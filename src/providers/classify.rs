@@ -90,12 +90,16 @@ const OVERLOADED: &[&str] = &[
 
 /// The failure that a reply's error is.
 pub(super) fn failure(call: &Call<'_>, reply: &HttpReply, error: &VendorError) -> Failure {
-    let now = call.now();
+    self::error(call.repeat, call.now(), reply, error)
+}
+
+/// The failure that an error is where a repeat is free or paid.
+pub(super) fn error(repeat: Repeat, now: Timestamp, reply: &HttpReply, error: &VendorError) -> Failure {
     let hint = match error.wait {
         Some(wait) => Some(hints::in_time(wait, now)),
         None => hints::retry_at(reply, now),
     };
-    let class = classify(error, call.repeat, hint, now);
+    let class = classify(error, repeat, hint, now);
     Failure::new(class, message(reply, error))
 }
 

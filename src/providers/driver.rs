@@ -67,13 +67,30 @@ pub(super) struct Driver {
 
 /// A provider behind an address: everything its calls have in common.
 pub(super) struct Vendor {
-    protocol: &'static dyn Protocol,
+    pub(super) protocol: &'static dyn Protocol,
     pub(super) base: Url,
     pub(super) reach: Reach,
-    key: Option<SecretString>,
+    pub(super) key: Option<SecretString>,
     pub(super) authorization: Option<(HeaderName, HeaderValue)>,
     pub(super) files_need_key: bool,
     long_running: bool,
+}
+
+/// What holds for one request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Whether sending it again is free, which tells what a missing answer means.
+    pub(super) repeat: Repeat,
+    /// Most bytes of a reply that is a success.
+    pub(super) most: usize,
+    /// Until the whole reply is here.
+    pub(super) time: Duration,
+}
+
+impl Bounds {
+    fn of(call: &Call<'_>, time: Duration) -> Self {
+        Self { repeat: call.repeat, most: most_bytes(call.ask.medium), time }
+    }
 }
 
 impl Vendor {
@@ -160,11 +177,11 @@ impl Driver {
         if time.is_zero() {
             return Err(Failure::new(FailureClass::TimedOut, "no time was left to call it"));
         }
-        let mut reply = self.send(vendor, call, request, time).await?;
+        let mut reply = self.send(vendor, request, Bounds::of(call, time)).await?;
         let mut interpreted = vendor.protocol.interpret(call, &reply);
         if let Ok(Interpreted::Then(request)) = interpreted {
             let time = OPERATION_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
-            reply = self.send(vendor, call, request, time).await?;
+            reply = self.send(vendor, request, Bounds::of(call, time)).await?;
             interpreted = vendor.protocol.interpret_result(call, &reply);
         }
         let answer = match interpreted {
@@ -206,7 +223,7 @@ impl Driver {
             Interpreted::FetchAndTell { url, output, tell } => {
                 let mut output = self.fetch(&url, output, vendor, call, deadline).await?;
                 let time = TELL_TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
-                let told = self.send(vendor, call, tell, time).await;
+                let told = self.send(vendor, tell, Bounds::of(call, time)).await;
                 let is_told = told.is_ok_and(|reply| reply.is_success());
                 output.metadata.insert("use_reported".to_owned(), is_told.into());
                 Ok(Answer::Output(output))
@@ -232,12 +249,11 @@ impl Driver {
     }
 
     /// Sends a request once and takes in its whole reply.
-    async fn send(
+    pub(super) async fn send(
         &self,
         vendor: &Vendor,
-        call: &Call<'_>,
         request: HttpRequest,
-        time: Duration,
+        Bounds { repeat, most, time }: Bounds,
     ) -> Result<HttpReply, Failure> {
         let client = match vendor.reach {
             Reach::Public => &self.public,
@@ -262,15 +278,15 @@ impl Driver {
             sending = sending.header(name, value);
         }
         let response =
-            sending.timeout(time).send().await.map_err(|e| unsent_or_unanswered(e, call.repeat, time))?;
+            sending.timeout(time).send().await.map_err(|e| unsent_or_unanswered(e, repeat, time))?;
         let status = response.status().as_u16();
         let headers = header_texts(&response);
         let success = response.status().is_success();
-        let most = if success { most_bytes(call.ask.medium) } else { ERROR_BYTES };
+        let most = if success { most } else { ERROR_BYTES };
         let body = match read_body(response, most).await {
             Ok(body) => body,
             Err(cut) if !success => cut.so_far,
-            Err(cut) => return Err(cut.failure(call.repeat, most, status)),
+            Err(cut) => return Err(cut.failure(repeat, most, status)),
         };
         Ok(HttpReply { status, headers, body })
     }

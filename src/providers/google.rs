@@ -11,7 +11,8 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
 use super::classify;
-use super::protocol::{Auth, BEARER, Call, HttpReply};
+use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
 /// Vertex AI's hosts: `aiplatform.googleapis.com`, `us-central1-aiplatform.googleapis.com`.
@@ -66,6 +67,29 @@ pub(super) fn method(call: &Call<'_>, method: &str) -> Result<String, Failure> {
             format!("v1/projects/{project}/locations/{location}/publishers/google/models/{model}:{method}")
         }
     })
+}
+
+/// The question for a model's own entry. On Vertex AI a model's entry says nothing of a project's rights, so
+/// nothing is asked there.
+pub(super) fn question(provider: &Provider) -> Option<HttpRequest> {
+    let model = provider.model.as_deref()?;
+    let on_vertex = !matches!(vertex(provider), Ok(None));
+    (!on_vertex).then(|| HttpRequest::get(format!("v1beta/models/{model}")))
+}
+
+/// What the answer to [`question`] says.
+pub(super) fn answer(asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+    if !reply.is_success() {
+        let failure = asked.failure(reply);
+        // "User location is not supported for the API use", and billing that is not enabled.
+        let barred = VendorError::of(reply).has(&["failed_precondition"]);
+        let class = if barred { FailureClass::Auth } else { failure.class };
+        return Err(Failure { class, ..failure });
+    }
+    match asked.json(reply)?.get("name") {
+        Some(Value::String(_)) => Ok(Found::LISTED),
+        Some(_) | None => Err(Failure::unusable("the answer describes no model")),
+    }
 }
 
 /// The failure that a reply's error is.

@@ -15,6 +15,7 @@ use super::encoded::decoded;
 use super::google;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::scrub;
 use super::vendor_error::VendorError;
 
@@ -56,6 +57,14 @@ impl Protocol for Imagen {
     fn check(&self, provider: &Provider) -> Result<(), String> {
         options::read::<Options>(provider)?;
         google::vertex(provider).map(drop)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        google::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        google::answer(asked, reply)
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

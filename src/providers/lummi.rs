@@ -16,6 +16,7 @@ use super::hints;
 use super::keywords;
 use super::options;
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::stock::{self, Credit, Frame, Orientation};
 use super::vendor_error::VendorError;
 
@@ -40,7 +41,7 @@ struct LummiOptions {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct Hits {
     data: Option<Vec<Value>>,
 }
 
@@ -79,6 +80,20 @@ impl Protocol for Lummi {
         options::read::<LummiOptions>(provider).map(drop)
     }
 
+    /// The smallest search.
+    fn question(&self, _provider: &Provider) -> Option<HttpRequest> {
+        let query = vec![
+            ("query".into(), "fox".to_owned()),
+            ("page".into(), "1".to_owned()),
+            ("perPage".into(), "1".to_owned()),
+        ];
+        Some(HttpRequest { query, ..HttpRequest::get("v1/images/search") })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        asked.hits(reply, "data")
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: LummiOptions = options::of_call(call.provider)?;
         let mut query = vec![
@@ -108,7 +123,7 @@ impl Protocol for Lummi {
             return Err(failure(call, reply));
         }
         let options: LummiOptions = options::of_call(call.provider)?;
-        let found: Found = reply.json()?;
+        let found: Hits = reply.json()?;
         let Some(hits) = found.data else {
             return Err(Failure::unusable("the answer holds no list of pictures"));
         };

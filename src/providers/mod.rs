@@ -20,18 +20,21 @@ mod lummi;
 mod makers;
 mod openai_chat;
 mod openai_images;
+mod openai_models;
 mod operation;
 mod options;
 mod pexels;
 mod picture_size;
 pub mod prompt;
 mod protocol;
+mod question;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod recorded_kinds;
 #[cfg(test)]
 mod recorded_properties;
+mod reserving;
 mod scrub;
 mod stock;
 mod unsplash;
@@ -53,10 +56,13 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Clock;
 
 pub use catalog::catalog;
+pub use question::{Finding, Found, Listing};
+pub use reserving::{reservation, usual_reservation};
 
 use driver::{Driver, Vendor};
 use makers::Maker;
 use protocol::Mistake;
+use question::Asked;
 
 /// What the daemon needs of the providers. Its tests put a fake here.
 #[async_trait]
@@ -129,6 +135,19 @@ impl Providers {
             }
         }
         if mistakes.is_empty() { Ok(Self { ways, clock }) } else { Err(ProvidersError { mistakes }) }
+    }
+
+    /// Asks a provider's vendor, at no cost, whether it takes the key and still has the model. `time` bounds the
+    /// question and its answer. Never a generation.
+    pub async fn ask(&self, provider: &ProviderName, time: Duration) -> Finding {
+        match self.find(provider) {
+            Ok((_, Way::Local(_))) => Finding::NeedsNobody,
+            Ok((provider, Way::Vendor(driver, vendor))) => {
+                let asked = Asked { provider, now: (self.clock)() };
+                driver.ask(vendor, &asked, time).await
+            }
+            Err(failure) => Finding::Failed(failure),
+        }
     }
 
     fn find(&self, name: &ProviderName) -> Result<&(Provider, Way), Failure> {

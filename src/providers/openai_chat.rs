@@ -6,15 +6,17 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
 use super::address;
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
+use super::openai_models;
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
 /// The answer's budget at OpenAI where the operator names none; it counts the tokens of reasoning too.
@@ -56,6 +58,19 @@ impl Protocol for OpenAiChat {
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
         options::read::<TextOptions>(provider).map(drop)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        openai_models::question(provider)
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        openai_models::answer(asked, reply)
+    }
+
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        options::read::<TextOptions>(provider)
+            .map_or(provider.price_micros, |options| options.most_micros(provider, ask, DEFAULT_MAX_TOKENS))
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

@@ -18,6 +18,7 @@ use super::hints;
 use super::keywords;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::stock::{self, Credit, Frame, Orientation};
 use super::vendor_error::VendorError;
 
@@ -108,6 +109,16 @@ impl Protocol for PexelsPhoto {
         options::read::<PexelsOptions>(provider).map(drop)
     }
 
+    /// The smallest search.
+    fn question(&self, _provider: &Provider) -> Option<HttpRequest> {
+        let query = vec![("query".into(), "fox".to_owned()), ("per_page".into(), "1".to_owned())];
+        Some(HttpRequest { query, ..HttpRequest::get("v1/search") })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        asked.hits(reply, "photos")
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         search(call, "v1/search")
     }
@@ -147,6 +158,16 @@ impl Protocol for PexelsVideo {
             Some(_) => Err("options: Pexels knows no colour of clips; leave color out".to_owned()),
             None => Ok(()),
         }
+    }
+
+    /// The smallest search.
+    fn question(&self, _provider: &Provider) -> Option<HttpRequest> {
+        let query = vec![("query".into(), "fox".to_owned()), ("per_page".into(), "1".to_owned())];
+        Some(HttpRequest { query, ..HttpRequest::get("videos/search") })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        asked.hits(reply, "videos")
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

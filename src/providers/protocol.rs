@@ -20,6 +20,7 @@ use super::lummi::Lummi;
 use super::openai_chat::OpenAiChat;
 use super::openai_images::OpenAiImages;
 use super::pexels::{PexelsPhoto, PexelsVideo};
+use super::question::{Asked, Found};
 use super::unsplash::Unsplash;
 use super::veo::Veo;
 
@@ -68,6 +69,12 @@ pub(super) trait Protocol: Send + Sync {
         self.check(provider).err().map(|wrong| Mistake { key: None, wrong }).into_iter().collect()
     }
 
+    /// The most that one generation may cost, in micro-dollars, told before it is asked for; 0 where the price is
+    /// not known.
+    fn most_micros(&self, provider: &Provider, _ask: &Ask) -> i64 {
+        provider.price_micros
+    }
+
     /// The request that starts a generation.
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure>;
 
@@ -80,6 +87,16 @@ pub(super) trait Protocol: Send + Sync {
 
     /// What a whole reply, of any status, means.
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure>;
+
+    /// A question about the provider that costs nothing and makes nothing; `None` where the vendor has none.
+    fn question(&self, _provider: &Provider) -> Option<HttpRequest> {
+        None
+    }
+
+    /// What the whole reply to that question says, whatever its status. Only protocols with a question differ.
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        asked.json(reply).map(|_| Found::KEY)
+    }
 
     /// What the reply to the request of [`Interpreted::Then`] means. Only protocols that answer with one differ.
     fn interpret_result(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {

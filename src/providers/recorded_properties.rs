@@ -10,6 +10,7 @@ use crate::domain::ask::Body;
 use crate::domain::provider::Repeat;
 
 use super::protocol::{self, Call, HttpReply, Interpreted};
+use super::question::Asked;
 use super::recorded::{ask, clock, provider, recorded_bodies, recorded_protocols};
 
 const CASES: u32 = 400;
@@ -92,6 +93,8 @@ fn holds(name: &str, status: u16, body: &[u8]) {
         let mut provider = provider(name, "m", "https://v.example");
         provider.repeat = repeat;
         let reply = HttpReply { status, body: body.to_vec().into(), ..HttpReply::default() };
+        let asked = Asked { provider: &provider, now: clock() };
+        assert!(protocol.answer(&asked, &reply).is_err() || (200..300).contains(&status), "{name}: {status}");
         for call in [
             Call::generation(&provider, &ask, &clock),
             Call::poll(&provider, &ask, &clock, "models/m/operations/o"),

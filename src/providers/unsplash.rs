@@ -15,6 +15,7 @@ use super::classify;
 use super::keywords;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
+use super::question::{Asked, Found};
 use super::stock::{self, Credit, Frame, Orientation};
 use super::vendor_error::VendorError;
 
@@ -45,7 +46,7 @@ impl Default for UnsplashOptions {
 }
 
 #[derive(Deserialize)]
-struct Found {
+struct Hits {
     results: Option<Vec<Value>>,
 }
 
@@ -86,6 +87,19 @@ impl Protocol for Unsplash {
         options::read::<UnsplashOptions>(provider).map(drop)
     }
 
+    /// The smallest search.
+    fn question(&self, _provider: &Provider) -> Option<HttpRequest> {
+        let query = vec![("query".into(), "fox".to_owned()), ("per_page".into(), "1".to_owned())];
+        Some(HttpRequest { query, headers: version(), ..HttpRequest::get("search/photos") })
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        if !reply.is_success() {
+            return Err(asked.failure_of(reply, &error(reply)));
+        }
+        asked.hits(reply, "results")
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: UnsplashOptions = options::of_call(call.provider)?;
         let mut query = vec![
@@ -111,7 +125,7 @@ impl Protocol for Unsplash {
             return Err(classify::failure(call, reply, &error(reply)));
         }
         let options: UnsplashOptions = options::of_call(call.provider)?;
-        let found: Found = reply.json()?;
+        let found: Hits = reply.json()?;
         let Some(hits) = found.results else {
             return Err(Failure::unusable("the answer holds no list of pictures"));
         };

@@ -10,6 +10,7 @@ mod film;
 mod labels;
 mod makers;
 mod media;
+mod online;
 mod readme;
 mod sdk;
 mod sound;

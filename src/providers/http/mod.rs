@@ -1,5 +1,6 @@
 //! Any JSON API that the configuration describes: no code knows the vendor.
 
+mod answer;
 mod filling;
 mod hosts;
 mod json_path;
@@ -19,6 +20,7 @@ use super::picture_size;
 use super::protocol::{
     Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Mistake, Protocol, RequestBody,
 };
+use super::question::{Asked, Found};
 use super::{address, protocol};
 
 use filling::Facts;
@@ -58,6 +60,18 @@ impl Protocol for Http {
         let options = of_call(call.provider)?;
         let Some(described) = &options.operation else { return Err(protocol::no_operations(call.provider)) };
         ask_after(&options, &described.poll, "operation.poll", call.provider, operation)
+    }
+
+    fn question(&self, provider: &Provider) -> Option<HttpRequest> {
+        let check = options::read(provider).ok()?.check?;
+        let mut facts = Map::new();
+        facts.insert("model".to_owned(), provider.model.clone().into());
+        filled(&check.request(), facts, "check", provider).ok()
+    }
+
+    fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
+        let options = of_call(asked.provider)?;
+        answer::read(&options, asked, reply)
     }
 
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {

@@ -25,6 +25,7 @@ pub(super) struct HttpOptions {
     pub(super) hosts: Vec<HostPattern>,
     pub(super) error: Option<JsonPath>,
     pub(super) classes: Vec<Rule>,
+    pub(super) check: Option<CheckOptions>,
 }
 
 /// How the key travels; `authorization: Bearer KEY` when nothing is said.
@@ -120,7 +121,40 @@ pub(super) struct OperationOptions {
     pub(super) host: Option<JsonPath>,
 }
 
-const KEYS: [&str; 7] = ["auth", "request", "output", "operation", "hosts", "error", "classes"];
+/// A question that costs nothing: whether the vendor takes the key, and still has the model.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckOptions {
+    /// Asked with a GET. Where `model` stands in it, a success says that the model is there.
+    pub(super) path: String,
+    #[serde(default)]
+    pub(super) query: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
+    /// Where the list of models lies; the whole reply where only `id` is said.
+    pub(super) list: Option<JsonPath>,
+    /// The field of an entry that holds the model's id.
+    pub(super) id: Option<String>,
+    /// The field of an entry that holds the day of its end.
+    pub(super) ends: Option<String>,
+    /// Where a number says how much is left on the account.
+    pub(super) left: Option<JsonPath>,
+}
+
+impl CheckOptions {
+    /// As any other request.
+    pub(super) fn request(&self) -> RequestOptions {
+        let (path, query, headers) = (self.path.clone(), self.query.clone(), self.headers.clone());
+        RequestOptions { method: Some(Method::Get), path, query, headers, body: None, form: None }
+    }
+
+    /// Whether it asks for the model's own entry.
+    pub(super) fn names_model(&self) -> bool {
+        self.path.contains("model") && self.path.contains("{{")
+    }
+}
+
+const KEYS: [&str; 8] = ["auth", "request", "output", "operation", "hosts", "error", "classes", "check"];
 
 /// Headers that are the driver's.
 const OURS: [&str; 6] =
@@ -141,6 +175,7 @@ pub(super) fn read(provider: &Provider) -> Result<HttpOptions, Vec<Mistake>> {
     let operation = section::<OperationOptions>(of, "operation", &mut mistakes);
     let hosts = section::<Vec<HostPattern>>(of, "hosts", &mut mistakes).unwrap_or_default();
     let error = section::<JsonPath>(of, "error", &mut mistakes);
+    let check = section::<CheckOptions>(of, "check", &mut mistakes);
     let classes = rules(of.get("classes"), &mut mistakes);
     for key in ["request", "output"] {
         if !of.contains_key(key) {
@@ -149,7 +184,7 @@ pub(super) fn read(provider: &Provider) -> Result<HttpOptions, Vec<Mistake>> {
         }
     }
     let (Some(request), Some(output)) = (request, output) else { return Err(mistakes) };
-    let options = HttpOptions { auth, request, output, operation, hosts, error, classes };
+    let options = HttpOptions { auth, request, output, operation, hosts, error, classes, check };
     options.check(provider, &mut mistakes);
     if mistakes.is_empty() { Ok(options) } else { Err(mistakes) }
 }
@@ -192,6 +227,7 @@ impl HttpOptions {
         self.check_auth(mistakes);
         self.check_request("request", &self.request, provider, mistakes);
         self.check_output(provider.medium, mistakes);
+        self.check_question(provider, mistakes);
         let Some(operation) = &self.operation else {
             if !self.hosts.is_empty() {
                 mistakes.push(Mistake::of("hosts", "is only used with operation.host; leave it out"));
@@ -237,7 +273,7 @@ impl HttpOptions {
         mistakes: &mut Vec<Mistake>,
     ) {
         let mut add = |key: String, wrong: String| mistakes.push(Mistake::of(key, wrong));
-        let sample = (key != "request").then_some("operation");
+        let sample = key.starts_with("operation").then_some("operation");
         let path = Facts::of_path(provider.model.as_deref(), sample).text(&request.path);
         if let Err(why) = path.and_then(checked_path) {
             add(format!("{key}.path"), why);
@@ -271,6 +307,15 @@ impl HttpOptions {
             }
         }
         templates.into_iter().for_each(|(key, why)| add(key, why));
+    }
+
+    fn check_question(&self, provider: &Provider, mistakes: &mut Vec<Mistake>) {
+        let Some(check) = &self.check else { return };
+        self.check_request("check", &check.request(), provider, mistakes);
+        if check.id.is_none() && (check.list.is_some() || check.ends.is_some()) {
+            mistakes
+                .push(Mistake::of("check.id", "is missing; say which field of an entry is the model's id"));
+        }
     }
 
     fn check_output(&self, medium: Medium, mistakes: &mut Vec<Mistake>) {
