@@ -8,6 +8,7 @@ mod hostile;
 mod inside;
 mod library;
 mod life;
+mod protocols;
 mod reload;
 mod schedule;
 mod vendor;

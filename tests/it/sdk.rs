@@ -37,6 +37,7 @@ async fn passes(packages: Packages, script: &str, checks: &[&str]) {
 async fn anthropics_sdk_is_content() {
     let checks = [
         "text",
+        "sampling, which the older version of the API still takes",
         "refusal",
         "truncated text",
         "models, page by page",
@@ -47,7 +48,7 @@ async fn anthropics_sdk_is_content() {
         "BadRequestError for what is malformed",
         "BadRequestError for what is missing",
         "RateLimitError for too many calls",
-        "RateLimitError for the month's spend",
+        "EnforcedSpendLimitReachedError for the month's spend",
         "OverloadedError",
         "APIConnectionError when the line is cut",
         "APITimeoutError when nothing is said",

@@ -20,7 +20,7 @@ def ask(account="works", key=KEY, timeout=20, **changes):
 
 
 with check("text"):
-    message = ask(system="Be brief", temperature=0.5)
+    message = ask(system="Be brief")
     assert isinstance(message, anthropic.types.Message), type(message)
     equal((message.role, message.model, message.stop_reason), ("assistant", MODEL, "end_turn"))
     equal([type(block) for block in message.content], [anthropic.types.TextBlock])
@@ -28,6 +28,12 @@ with check("text"):
     equal((message.usage.input_tokens, message.usage.output_tokens), (12, 34))
     equal((message.usage.service_tier, message.usage.cache_creation.ephemeral_5m_input_tokens), ("standard", 0))
     assert message.id.startswith("msg_") and message._request_id.startswith("req_"), message
+
+with check("sampling, which the older version of the API still takes"):
+    warm = {"extra_body": {"temperature": 0.5}}
+    equal(ask(extra_headers={"anthropic-version": "2023-06-01"}, **warm).stop_reason, "end_turn")
+    error = raised(anthropic.BadRequestError, lambda: ask(**warm))
+    equal(error.body["error"]["message"], "temperature: Extra inputs are not permitted")
 
 with check("refusal"):
     message = ask("refused")
@@ -49,6 +55,7 @@ with check("models, page by page"):
 
 with check("one model"):
     equal(client().models.retrieve(MODEL).display_name, "Claude Sonnet 4.6")
+    equal(client().models.retrieve("claude-haiku-4-5").id, "claude-haiku-4-5-20251001")
     raised(anthropic.NotFoundError, lambda: client().models.retrieve("claude-no-such"))
 
 with check("AuthenticationError for a wrong key"):
@@ -71,7 +78,6 @@ with check("BadRequestError for what is malformed"):
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "system", "content": "x"}]}, "role"),
         ({"messages": [{"role": "user", "content": ""}]}, "non-empty"),
-        ({"temperature": 2}, "temperature"),
         ({"extra_body": {"maximum": 1}}, "maximum: Extra inputs"),
     ):
         error = raised(anthropic.BadRequestError, lambda: ask(**changes))
@@ -95,8 +101,9 @@ with check("RateLimitError for too many calls"):
     equal((error.status_code, error.response.headers["retry-after"]), (429, "34"))
     equal(error.response.headers["anthropic-ratelimit-requests-remaining"], "0")
 
-with check("RateLimitError for the month's spend"):
-    error = raised(anthropic.RateLimitError, lambda: ask("quota"))
+with check("EnforcedSpendLimitReachedError for the month's spend"):
+    error = raised(anthropic.EnforcedSpendLimitReachedError, lambda: ask("quota"))
+    assert isinstance(error, anthropic.RateLimitError)
     equal(error.body["error"]["details"], {"error_code": "enforced_spend_limit_reached"})
     assert "retry-after" not in error.response.headers
 

@@ -55,3 +55,9 @@ def is_mp4(file):
     equal(file[4:12], b"ftypisom")
     for kind in (b"moov", b"trak", b"mdat"):
         assert kind in file, f"no {kind} in the film"
+
+
+def file_of(address):
+    """The name of a file. Google's SDK takes it out of an https address itself, and the fake speaks plain http."""
+    assert address.endswith(":download?alt=media"), address
+    return "files/" + address.split("/files/")[1].removesuffix(":download?alt=media")

@@ -1,11 +1,14 @@
 """Google's current SDK against the fake: words, pictures, interactions, models, and Veo on Vertex AI."""
 
+import base64
+import functools
+
 from google import genai
 from google.genai import _interactions as interactions
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
-from checks import KEY, PROMPT, address, check, equal, is_mp4, png_size, raised
+from checks import KEY, PROMPT, address, check, equal, file_of, is_mp4, png_size, raised
 
 DRAWS = "gemini-3.1-flash-image"
 WRITES = "gemini-3.1-flash"
@@ -18,10 +21,13 @@ def options(account, version):
     return types.HttpOptions(base_url=address(account), api_version=version, timeout=20_000, retry_options=once)
 
 
+# A client that nobody holds closes its connections.
+@functools.cache
 def client(account="works", key=KEY):
     return genai.Client(api_key=key, http_options=options(account, "v1beta"))
 
 
+@functools.cache
 def vertex(account="works", token=KEY):
     return genai.Client(
         vertexai=True,
@@ -136,15 +142,13 @@ with check("interaction: submit, poll, download"):
     equal((film.type, film.mime_type, film.data), ("video", "video/mp4", None))
     equal(interaction.usage.total_output_tokens, 5760)
     equal(interaction.usage.output_tokens_by_modality[0].modality, "video")
-    is_mp4(client().files.download(file=film.uri))
+    is_mp4(client().files.download(file=file_of(film.uri)))
 
 with check("interaction: inline"):
     form = {"type": "video", "delivery": "inline", "resolution": "360p"}
     interaction = create(background=False, response_format=form)
     equal(interaction.status, "completed")
     file = interaction.output_video.data
-    import base64
-
     is_mp4(base64.b64decode(file, validate=True) if isinstance(file, str) else file)
 
 with check("interaction: cancel"):
@@ -158,7 +162,7 @@ with check("interaction: declined in words"):
 with check("interaction: failed"):
     interaction, _ = ended("render-fails", create("render-fails"))
     equal((interaction.status, interaction.steps), ("failed", None))
-    equal([fault.code for fault in interaction.errors], ["internal_error"])
+    equal([fault.code for fault in interaction.errors], ["service_unavailable"])
 
 with check("interaction: BadRequestError for what is malformed"):
     for changes, words in (

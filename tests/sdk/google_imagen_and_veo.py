@@ -1,17 +1,20 @@
 """Google's last SDK that speaks Imagen and the Gemini API's Veo, against the fake."""
 
+import functools
 import urllib.error
 import urllib.request
 
 from google import genai
 from google.genai import errors, types
 
-from checks import KEY, PROMPT, address, check, equal, is_mp4, png_size, raised
+from checks import KEY, PROMPT, address, check, equal, file_of, is_mp4, png_size, raised
 
 IMAGEN = "imagen-3.0-generate-002"
 VEO = "veo-3.1-fast-generate-preview"
 
 
+# A client that nobody holds closes its connections.
+@functools.cache
 def client(account="works", key=KEY):
     options = types.HttpOptions(base_url=address(account), api_version="v1beta", timeout=20_000)
     return genai.Client(api_key=key, http_options=options)
@@ -102,10 +105,8 @@ with check("Veo: submit, poll, download"):
     operation, polls = finished("works", submitted)
     equal((polls, operation.error, operation.name), (2, None, submitted.name))
     film = operation.response.generated_videos[0].video
-    assert film.uri.endswith(":download?alt=media"), film
-    file = client().files.download(file=film)
+    file = client().files.download(file=file_of(film.uri))
     is_mp4(file)
-    equal(film.video_bytes, file)
 
 with check("Veo: a file is not given away without the key"):
     with_key = urllib.request.Request(film.uri, headers={"x-goog-api-key": KEY})

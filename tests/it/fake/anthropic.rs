@@ -29,6 +29,9 @@ const FIELDS: &[&str] = &[
     "top_p",
 ];
 
+/// The versions of the API: the one that everybody speaks, and the one of the SDK of November 2026.
+const VERSIONS: [&str; 2] = ["2023-06-01", "2026-10-21"];
+
 /// The models on the list: id, name, when it goes.
 const MODELS: &[(&str, &str, Option<&str>)] = &[
     ("claude-sonnet-5-5", "Claude Sonnet 5.5", None),
@@ -69,16 +72,25 @@ fn known(call: &Call<'_>) -> Result<(), Refusal> {
     match call.request.header("x-api-key").or_else(|| call.header_after("authorization", "Bearer ")) {
         None => refused("x-api-key header is required"),
         Some(key) if key != KEY => refused("invalid x-api-key"),
-        Some(_) if call.request.header("anthropic-version") != Some("2023-06-01") => {
-            Err((400, "invalid_request_error", "anthropic-version: header is required".to_owned()))
-        }
-        Some(_) => Ok(()),
+        Some(_) => match call.request.header("anthropic-version") {
+            None => Err((400, "invalid_request_error", "anthropic-version: header is required".to_owned())),
+            Some(version) if !VERSIONS.contains(&version) => {
+                let words = format!("anthropic-version: \"{version}\" is not a valid version");
+                Err((400, "invalid_request_error", words))
+            }
+            Some(_) => Ok(()),
+        },
     }
 }
 
 fn message(call: &Call<'_>, number: u64) -> Result<Value, Refusal> {
     let invalid = |why: String| (400, "invalid_request_error", why);
     let asked = call.json().ok_or_else(|| invalid("The request body is not valid JSON".to_owned()))?;
+    // The newer version has no sampling any more.
+    let sampled = ["temperature", "top_p", "top_k"].into_iter().find(|field| !asked[field].is_null());
+    if let Some(field) = sampled.filter(|_| call.request.header("anthropic-version") == Some(VERSIONS[1])) {
+        return Err(invalid(format!("{field}: Extra inputs are not permitted")));
+    }
     checked(&asked).map_err(invalid)?;
     let model = asked["model"].as_str().unwrap_or_default();
     if !model.starts_with("claude-") || model.contains("no-such") {
@@ -131,11 +143,11 @@ fn checked(asked: &Value) -> Result<(), String> {
     if let Some(at) = messages.iter().position(|one| said(one).trim().is_empty()) {
         return Err(format!("messages.{at}: text content blocks must be non-empty"));
     }
-    match &asked["temperature"] {
-        Value::Null => Ok(()),
-        warmth if warmth.as_f64().is_some_and(|warmth| (0.0..=1.0).contains(&warmth)) => Ok(()),
-        _ => Err("temperature: range: 0..1".to_owned()),
+    let warmth = &asked["temperature"];
+    if !warmth.is_null() && !warmth.as_f64().is_some_and(|warmth| (0.0..=1.0).contains(&warmth)) {
+        return Err("temperature: range: 0..1".to_owned());
     }
+    Ok(())
 }
 
 /// The text of a message, whose content is a string or a list of blocks.
@@ -154,7 +166,9 @@ fn models(call: &Call<'_>) -> Value {
 }
 
 fn one_model(id: &str) -> Result<Value, Refusal> {
-    let found = MODELS.iter().find(|(known, ..)| *known == id);
+    // An alias is the name without its day.
+    let is = |known: &str| known == id || known.strip_prefix(id).is_some_and(|day| day.starts_with("-20"));
+    let found = MODELS.iter().find(|(known, ..)| is(known));
     found.map(model).ok_or_else(|| (404, "not_found_error", format!("model: {id}")))
 }
 

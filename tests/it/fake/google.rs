@@ -152,18 +152,19 @@ fn gone(method: &Method<'_>) -> Refusal {
 
 /// What goes wrong before a model is at work. What the model itself makes of a request is told where it works.
 fn troubled(trouble: Trouble, method: &Method<'_>) -> Option<Refusal> {
-    Some(match trouble {
-        Trouble::Retired => gone(method),
-        Trouble::Auth if !method.place.is_empty() => Refusal::new(
-            403,
-            "PERMISSION_DENIED",
-            format!("Permission 'aiplatform.endpoints.predict' denied on resource '{}'.", method.place),
-        ),
-        Trouble::Invalid => Refusal::invalid(
-            "`durationSeconds` isn't supported by this model. Please remove it or refer to the Gemini API documentation.",
-        ),
-        other => return of_the_account(other),
-    })
+    if trouble == Trouble::Retired {
+        return Some(gone(method));
+    }
+    if trouble == Trouble::Auth && !method.place.is_empty() {
+        let words =
+            format!("Permission 'aiplatform.endpoints.predict' denied on resource '{}'.", method.place);
+        return Some(Refusal::new(403, "PERMISSION_DENIED", words));
+    }
+    if trouble == Trouble::Invalid {
+        let words = "`durationSeconds` isn't supported by this model. Please remove it or refer to the Gemini API documentation.";
+        return Some(Refusal::invalid(words));
+    }
+    of_the_account(trouble)
 }
 
 /// What goes wrong for every call of an account.
@@ -242,11 +243,12 @@ fn only(object: &Value, known: &[&str], at: &str) -> Result<(), Refusal> {
 
 /// That a field is absent or one of these words, whatever their case.
 fn one_of(object: &Value, field: &str, known: &[&str]) -> Result<(), Refusal> {
-    match &object[field] {
-        Value::Null => Ok(()),
-        Value::String(word) if known.iter().any(|known| known.eq_ignore_ascii_case(word)) => Ok(()),
-        value => Err(Refusal::invalid(format!(
-            "`{field}` value {value} is not supported. Supported values are {known:?}."
-        ))),
+    let value = &object[field];
+    let fits = value.as_str().is_some_and(|word| known.iter().any(|known| known.eq_ignore_ascii_case(word)));
+    if value.is_null() || fits {
+        return Ok(());
     }
+    Err(Refusal::invalid(format!(
+        "`{field}` value {value} is not supported. Supported values are {known:?}."
+    )))
 }

@@ -95,13 +95,14 @@ fn checked(asked: &Value) -> Result<(), String> {
         }
     }
     let most = if asked["model"].as_str().is_some_and(|model| model.contains("1.2")) { 15 } else { 10 };
-    match &format["duration"] {
-        Value::Null => Ok(()),
-        Value::String(text) if seconds(text).is_some_and(|seconds| (3..=most).contains(&seconds)) => Ok(()),
-        value => Err(format!(
-            "The value {value} is not supported for 'response_format.duration'. It must be a duration between '3s' and '{most}s'."
-        )),
+    let duration = &format["duration"];
+    let fits = duration.as_str().and_then(seconds).is_some_and(|seconds| (3..=most).contains(&seconds));
+    if !duration.is_null() && !fits {
+        return Err(format!(
+            "The value {duration} is not supported for 'response_format.duration'. It must be a duration between '3s' and '{most}s'."
+        ));
     }
+    Ok(())
 }
 
 fn seconds(duration: &str) -> Option<u64> {
@@ -139,7 +140,7 @@ fn ended(call: &Call<'_>, id: &str, asked: &Value, memory: &mut Memory) -> Value
     let said = match call.trouble {
         Some(Trouble::RenderFails) => {
             let mut failed = interaction(id, asked, "failed");
-            failed["errors"] = json!([{"code": "internal_error", "message": "Video generation failed due to an internal server issue."}]);
+            failed["errors"] = json!([{"code": "service_unavailable", "message": "Video generation failed due to an internal server issue."}]);
             return failed;
         }
         Some(Trouble::Unusable) => json!([]),
@@ -176,14 +177,14 @@ fn gone(model: &str) -> Refusal {
 
 /// What goes wrong before a model is at work.
 fn troubled(trouble: Trouble, model: &str) -> Option<Refusal> {
-    match trouble {
-        Trouble::Retired => Some(gone(model)),
-        Trouble::Invalid => {
-            let words = "The value '1:7' is not supported for 'response_format.aspect_ratio'. Supported values: '16:9', '9:16'.";
-            Some((400, "invalid_request", words.to_owned()))
-        }
-        other => of_the_account(other),
+    if trouble == Trouble::Retired {
+        return Some(gone(model));
     }
+    if trouble == Trouble::Invalid {
+        let words = "The value '1:7' is not supported for 'response_format.aspect_ratio'. Supported values: '16:9', '9:16'.";
+        return Some((400, "invalid_request", words.to_owned()));
+    }
+    of_the_account(trouble)
 }
 
 /// What goes wrong for every call. The code of a limit of the minute is general knowledge.
