@@ -147,7 +147,7 @@ impl Protocol for GeminiVideo {
 impl Interaction {
     fn film(self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
         let cost_micros = price(call.provider, call.ask);
-        let fault = self.fault().map(|fault| failure_of(fault, call, reply));
+        let fault = self.fault().map(|fault| failure_of(fault, call, reply).of_ended_operation());
         let steps = self.steps.into_iter().flatten();
         let spoken = steps.filter(|step| step.kind.as_deref() == Some("model_output"));
         let mut declined = false;

@@ -3,7 +3,7 @@
 use backstop::domain::asset::Medium;
 use backstop::domain::provider::CatalogEntry;
 
-use super::told::{TROUBLES, class};
+use super::told::{TROUBLES, class, has_operations};
 use super::{Street, Trouble, asset, remote_labels, spare};
 
 /// The chain of a medium: the spare, so that no chain has one link only, and every label of the catalog.
@@ -11,10 +11,21 @@ fn chain_of(medium: Medium) -> Vec<&'static CatalogEntry> {
     remote_labels().filter(|entry| entry.medium == medium).collect()
 }
 
-/// A trouble for the label at this place, so that a chain has all of them. Silence is left out: links come one after
-/// the other here, and each would be waited for.
+/// A trouble for the label at this place, so that a chain has all of them. Links come one after the other here, so
+/// what must be waited for is left out: silence, and what an operation comes to.
 fn trouble_at(place: usize, entry: &CatalogEntry) -> (Trouble, &'static str) {
-    let all = TROUBLES.iter().cycle().skip(place).filter(|trouble| **trouble != Trouble::Silence);
+    let waits = |trouble: Trouble| match trouble {
+        Trouble::Silence => true,
+        Trouble::Refused | Trouble::Unusable | Trouble::RenderFails => has_operations(entry),
+        Trouble::Transient
+        | Trouble::RateLimited
+        | Trouble::Quota
+        | Trouble::Auth
+        | Trouble::Retired
+        | Trouble::Invalid
+        | Trouble::HangUp => false,
+    };
+    let all = TROUBLES.iter().cycle().skip(place).filter(|trouble| !waits(**trouble));
     let mut told =
         all.take(TROUBLES.len()).filter_map(|trouble| class(entry, *trouble).map(|c| (*trouble, c)));
     told.next().expect("every vendor tells something")

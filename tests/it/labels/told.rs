@@ -105,6 +105,11 @@ pub(super) fn vendor_of(entry: &CatalogEntry) -> String {
     vendor
 }
 
+/// Whether a label's vendor is asked after what it took.
+pub(super) fn has_operations(entry: &CatalogEntry) -> bool {
+    OPERATIONS.contains(&vendor_of(entry).as_str())
+}
+
 /// The class that a trouble of a label's vendor must become, or `None` where the vendor cannot tell it.
 pub(super) fn class(entry: &CatalogEntry, trouble: Trouble) -> Option<&'static str> {
     let vendor = vendor_of(entry);
