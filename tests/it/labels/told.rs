@@ -60,10 +60,10 @@ const OTHERWISE: &[(&[&str], Trouble, Told, &str)] = &[
     (LIBRARIES, Trouble::RenderFails, Told::Never, "a search begins nothing that could fail later"),
     (AT_ONCE, Trouble::RenderFails, Told::Never, "the answer to the request is the output or the failure"),
     (
-        &["veo"],
+        &["veo", "gemini-video"],
         Trouble::RenderFails,
         Told::As("transient"),
-        "its error 13 asks to try again in a few minutes, which takes a submit of its own",
+        "its error is one of the server, which a submit of its own may not meet again",
     ),
     (
         OPERATIONS,
