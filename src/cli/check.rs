@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::budgets;
 use super::online;
 use super::plan::{self, decision};
+use super::remembered::Remembered;
 use super::retiring;
 use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
@@ -56,8 +58,9 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let mut said = good(session, &config);
     if args.online {
         let now = (session.clock)();
-        let plans: Vec<_> =
-            config.assets.iter().map(|asset| (asset, plan::plan(&config, asset, None, &[], now))).collect();
+        let nothing = Remembered::default();
+        let plan = |asset| (asset, plan::plan(&config, asset, None, &nothing, now));
+        let plans: Vec<_> = config.assets.iter().map(plan).collect();
         let providers = wire::providers(&config, &session.clock)?;
         let report = online::ask(&config, &plans, &providers, now).await;
         said.text.push_str(&report.text());
@@ -89,12 +92,13 @@ fn good(session: &Session, config: &Config) -> Said {
     writeln!(text, "database {}", wire::database_path(config).display()).unwrap_or_default();
     writeln!(text, "vault    {}", config.vault.folder.display()).unwrap_or_default();
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &[], (session.clock)());
+        let plan = plan::plan(config, asset, None, &Remembered::default(), (session.clock)());
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }
     let mut warnings: Vec<Value> = grace_beyond_the_unit(config).into_iter().collect();
     warnings.extend(retiring::warnings(config, (session.clock)()).iter().map(|warning| json!(warning)));
+    warnings.extend(budgets::warnings(config).iter().map(|warning| json!(warning)));
     for (at, warning) in warnings.iter().enumerate() {
         let gap = if at == 0 { "\n" } else { "" };
         let sentence = warning["sentence"].as_str().unwrap_or_default();
@@ -139,5 +143,13 @@ struct Nowhere;
 impl Vault for Nowhere {
     async fn keep(&self, key: &VaultKey, _bytes: Bytes) -> Result<Kept, VaultError> {
         Err(VaultError::Stopped(format!("check keeps nothing, not even {}", key.file())))
+    }
+
+    async fn find(&self, _key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        Ok(None)
+    }
+
+    async fn remove(&self, _key: &VaultKey) -> Result<(), VaultError> {
+        Ok(())
     }
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::budgets::Money;
 use super::providers::{self, Standing};
+use super::remembered::Remembered;
 use super::said::{STRONG, Said, paint, table};
 use super::session::Session;
 use super::show;
 use crate::config::Config;
 use crate::domain::asset::Asset;
+use crate::domain::budget::{Scope, Spending};
 use crate::domain::health::AssetHealth;
 use crate::domain::time::{Timestamp, to_text};
 use crate::store::{AssetCount, Store};
@@ -32,9 +35,10 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let remembered = opened.store.asset_health().await?;
     let counts = opened.store.counts(now).await?;
     let wanted = config.assets.iter().filter(|asset| only.is_none_or(|only| only.name == asset.name));
-    let assets: Vec<Doing> = wanted.map(|asset| Doing::of(asset, &remembered, &counts)).collect();
-    let provider_health = opened.store.provider_health().await?;
-    let mut providers = providers::standings(config, &provider_health, now);
+    let of_providers = Remembered::read(&opened, now).await?;
+    let spending = &of_providers.spending;
+    let assets: Vec<Doing> = wanted.map(|asset| Doing::of(asset, &remembered, &counts, spending)).collect();
+    let mut providers = providers::standings(config, &of_providers, now);
     providers.retain(|one| match only {
         Some(only) => only.chain.providers().contains(&one.provider.name),
         None => one.is_used(config),
@@ -42,10 +46,16 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let mut text = String::new();
     for asset in &assets {
         let name = paint(STRONG, &asset.asset.name);
-        text.push_str(&format!("{name}  {}\n  {}\n", asset.sentence(now), asset.spell_counts()));
+        let spent = asset.money.said();
+        let spent = if spent.is_empty() { spent } else { format!("; {spent}") };
+        text.push_str(&format!("{name}  {}\n  {}{spent}\n", asset.sentence(now), asset.spell_counts()));
     }
     text.push('\n');
-    text.push_str(&table(&["PROVIDER", "STATE", "LAST ERROR"], providers.iter().map(|one| row(one, now))));
+    let costs = providers.iter().any(|one| !one.spent().is_empty());
+    let mut header = vec!["PROVIDER", "STATE"];
+    header.extend(costs.then_some("SPENT"));
+    header.push("LAST ERROR");
+    text.push_str(&table(&header, providers.iter().map(|one| row(one, costs, now))));
     let orphans = orphans(config, &counts);
     text.push_str(&orphans);
     let json = json!({
@@ -61,10 +71,16 @@ struct Doing<'a> {
     health: AssetHealth,
     counts: BTreeMap<&'a str, i64>,
     due: i64,
+    money: Money<'a>,
 }
 
 impl<'a> Doing<'a> {
-    fn of(asset: &'a Asset, remembered: &[AssetHealth], counts: &'a [AssetCount]) -> Self {
+    fn of(
+        asset: &'a Asset,
+        remembered: &[AssetHealth],
+        counts: &'a [AssetCount],
+        spending: &'a Spending,
+    ) -> Self {
         let health = remembered.iter().find(|health| health.asset == asset.name).cloned();
         let mine = || counts.iter().filter(|count| count.asset == asset.name.as_str());
         Self {
@@ -72,6 +88,7 @@ impl<'a> Doing<'a> {
             health: health.unwrap_or_else(|| AssetHealth::unknown(asset.name.clone())),
             counts: mine().map(|count| (count.status.as_str(), count.count)).collect(),
             due: mine().map(|count| count.due).sum(),
+            money: Money { scope: Scope::Asset, name: asset.name.as_str(), budget: asset.budget, spending },
         }
     }
 
@@ -104,12 +121,16 @@ impl<'a> Doing<'a> {
             "primaryLastError": health.primary_last_error,
             "jobs": self.counts,
             "due": self.due,
+            "spending": self.money.json(),
         })
     }
 }
 
-fn row(one: &Standing<'_>, now: Timestamp) -> [String; 3] {
-    [one.provider.name.to_string(), one.state(), one.last_error(now)]
+fn row(one: &Standing<'_>, costs: bool, now: Timestamp) -> Vec<String> {
+    let mut row = vec![one.provider.name.to_string(), one.state()];
+    row.extend(costs.then(|| one.spent()));
+    row.push(one.last_error(now));
+    row
 }
 
 /// Jobs of assets that this configuration does not know are nobody's; that is worth a line.

@@ -1,5 +1,6 @@
 //! The verbs, one file each, and the one place where everything is wired.
 
+mod budgets;
 mod cancel;
 mod check;
 mod clock;
@@ -14,6 +15,7 @@ mod migrate;
 mod online;
 mod plan;
 mod providers;
+mod remembered;
 mod resolve;
 mod retiring;
 mod retry;

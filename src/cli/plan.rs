@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::json;
 
+use super::remembered::Remembered;
 use super::said::{STRONG, Said, paint, table};
 use super::session::Session;
 use super::typed;
@@ -14,7 +15,7 @@ use crate::domain::name::ProviderName;
 use crate::domain::plan::{Circumstances, Decision, Known, Override, Plan, PlannedLink, draw};
 use crate::domain::time::{Timestamp, after, spoken, to_text};
 use crate::domain::walk::HEALS_SOON;
-use crate::store::Store;
+use crate::providers::usual_reservation;
 
 /// Show which providers a run would call now, and which it would skip and why; calls nobody
 #[derive(Debug, clap::Args)]
@@ -33,18 +34,18 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let config = session.config()?;
     let asset = typed::asset(&config, &args.asset)?;
     let wish = args.wish.as_deref().map(|wish| typed::wish(&config, asset, wish)).transpose()?;
-    let health = match session.if_there(&config).await? {
-        Some(opened) => opened.store.provider_health().await?,
-        None => Vec::new(),
+    let now = (session.clock)();
+    let remembered = match session.if_there(&config).await? {
+        Some(opened) => Remembered::read(&opened, now).await?,
+        None => Remembered::default(),
     };
-    let plan = plan(&config, asset, wish.as_ref(), &health, (session.clock)());
+    let plan = plan(&config, asset, wish.as_ref(), &remembered, now);
     let title = match &wish {
         None => format!("The next run of {}:", asset.name),
         Some(Override::Manual) => format!("A run of {} with the override manual:", asset.name),
         Some(Override::Provider(name)) => format!("A run of {} with the override {name}:", asset.name),
     };
-    let mut text =
-        format!("{}\n{}\n{}", paint(STRONG, title), rows(&plan), ending(asset, &plan, (session.clock)()));
+    let mut text = format!("{}\n{}\n{}", paint(STRONG, title), rows(&plan), ending(asset, &plan, now));
     if let Some(window) = &asset.window {
         text.push_str(&format!("\nJobs start only in minutes of {} ({}).", window.cron, window.zone));
     }
@@ -56,15 +57,17 @@ pub(super) fn plan(
     config: &Config,
     asset: &Asset,
     wish: Option<&Override>,
-    health: &[ProviderHealth],
+    remembered: &Remembered,
     now: Timestamp,
 ) -> Plan {
     let health: HashMap<&ProviderName, &ProviderHealth> =
-        health.iter().map(|one| (&one.provider, one)).collect();
+        remembered.health.iter().map(|one| (&one.provider, one)).collect();
     let circumstances = Circumstances { medium: asset.medium, now, refused_before: &[] };
-    draw(&asset.chain, wish, circumstances, |name| Known {
-        provider: config.providers.iter().find(|provider| provider.name == *name),
-        health: health.get(name).copied(),
+    draw(&asset.chain, wish, circumstances, |name| {
+        let provider = config.providers.iter().find(|provider| provider.name == *name);
+        let reservation = provider.and_then(|provider| usual_reservation(provider, asset));
+        let used_up = reservation.and_then(|call| remembered.spending.used_up(&call, name, now));
+        Known { provider, health: health.get(name).copied(), used_up }
     })
 }
 

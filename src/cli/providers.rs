@@ -3,16 +3,20 @@
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::budgets::Money;
+use super::remembered::Remembered;
 use super::said::{Said, preview, table, usage};
 use super::session::Session;
 use super::wire::Opened;
 use super::{jobs, typed};
 use crate::config::Config;
 use crate::domain::breaker::ProviderHealth;
+use crate::domain::budget::{Budget, Reservation, Scope};
 use crate::domain::chain::Chain;
 use crate::domain::plan::{Circumstances, Decision, Known, draw};
 use crate::domain::provider::{Key, Provider};
 use crate::domain::time::{Timestamp, after, to_text};
+use crate::providers::usual_reservation;
 use crate::store::Store;
 
 /// List providers; pause, resume or reset one
@@ -107,35 +111,43 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
 }
 
 async fn report(opened: &Opened, provider: &Provider, sentence: String) -> anyhow::Result<Said> {
-    let health = opened.store.provider_health().await?;
-    let one = Standing::of(provider, &health, (opened.clock)());
+    let now = (opened.clock)();
+    let remembered = Remembered::read(opened, now).await?;
+    let one = Standing::of(provider, &opened.config, &remembered, now);
     Ok(Said::fine(sentence, one.json()))
 }
 
 async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
     let config = session.config()?;
-    let health = match session.if_there(&config).await? {
-        Some(opened) => opened.store.provider_health().await?,
-        None => Vec::new(),
-    };
     let now = (session.clock)();
-    let mut listed = standings(&config, &health, now);
+    let remembered = match session.if_there(&config).await? {
+        Some(opened) => Remembered::read(&opened, now).await?,
+        None => Remembered::default(),
+    };
+    let mut listed = standings(&config, &remembered, now);
     listed.retain(|one| all || one.is_used(&config) || one.provider.key == Key::Present);
+    let costs = listed.iter().any(|one| !one.spent().is_empty());
     let row = |one: &Standing<'_>| {
         let makes = one.provider.medium.to_string();
-        [one.provider.name.to_string(), makes, one.state(), one.used_by(&config), one.last_error(now)]
+        let mut row = vec![one.provider.name.to_string(), makes, one.state(), one.used_by(&config)];
+        row.extend(costs.then(|| one.spent()));
+        row.push(one.last_error(now));
+        row
     };
-    let text = table(&["PROVIDER", "MAKES", "STATE", "USED BY", "LAST ERROR"], listed.iter().map(row));
+    let mut header = vec!["PROVIDER", "MAKES", "STATE", "USED BY"];
+    header.extend(costs.then_some("SPENT"));
+    header.push("LAST ERROR");
+    let text = table(&header, listed.iter().map(row));
     Ok(Said::fine(text, json!(listed.iter().map(Standing::json).collect::<Vec<_>>())))
 }
 
 /// How every provider of the configuration stands, by name.
 pub(super) fn standings<'a>(
     config: &'a Config,
-    health: &'a [ProviderHealth],
+    remembered: &'a Remembered,
     now: Timestamp,
 ) -> Vec<Standing<'a>> {
-    config.providers.iter().map(|provider| Standing::of(provider, health, now)).collect()
+    config.providers.iter().map(|provider| Standing::of(provider, config, remembered, now)).collect()
 }
 
 /// How one provider stands.
@@ -143,23 +155,38 @@ pub(super) struct Standing<'a> {
     /// Who.
     pub(super) provider: &'a Provider,
     health: Option<&'a ProviderHealth>,
+    money: Money<'a>,
     /// Why it would not be called now; `None` when it would.
     shut: Option<String>,
 }
 
 impl<'a> Standing<'a> {
-    fn of(provider: &'a Provider, health: &'a [ProviderHealth], now: Timestamp) -> Self {
-        let health = health.iter().find(|health| health.provider == provider.name);
+    fn of(provider: &'a Provider, config: &Config, remembered: &'a Remembered, now: Timestamp) -> Self {
+        let health = remembered.health.iter().find(|health| health.provider == provider.name);
+        let spending = &remembered.spending;
+        // Its own budget alone: that of an asset keeps it from that asset only, which `plan` tells.
+        let user = config.assets.iter().find(|asset| asset.chain.providers().contains(&provider.name));
+        let call = user.and_then(|asset| usual_reservation(provider, asset));
+        let call = call.map(|call| Reservation { asset_budget: Budget::default(), ..call });
+        let used_up = call.and_then(|call| spending.used_up(&call, &provider.name, now));
         // Asked of the plan, so that this list and a run never disagree.
         let circumstances = Circumstances { medium: provider.medium, now, refused_before: &[] };
         let shut = Chain::parse(&[provider.name.as_str()]).ok().and_then(|chain| {
-            let plan = draw(&chain, None, circumstances, |_| Known { provider: Some(provider), health });
+            let plan =
+                draw(&chain, None, circumstances, |_| Known { provider: Some(provider), health, used_up });
             plan.links.into_iter().find_map(|link| match link.decision {
                 Decision::Skip(reason) => Some(reason.to_string()),
                 Decision::Call(_) => None,
             })
         });
-        Self { provider, health, shut }
+        let (name, budget) = (provider.name.as_str(), provider.budget);
+        let money = Money { scope: Scope::Provider, name, budget, spending };
+        Self { provider, health, money, shut }
+    }
+
+    /// `$0.20 of $5.00 today`.
+    pub(super) fn spent(&self) -> String {
+        self.money.said()
     }
 
     /// Whether it stands in some asset's chain.
@@ -213,6 +240,7 @@ impl<'a> Standing<'a> {
             "openUntil": at(|health| health.open_until),
             "coolUntil": at(|health| health.cool_until),
             "pausedUntil": at(|health| health.paused_until),
+            "spending": self.money.json(),
         })
     }
 }

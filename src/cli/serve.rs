@@ -11,6 +11,7 @@ use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
 use crate::store::Store;
 
+use super::remembered::Remembered;
 use super::said::told;
 use super::{plan, signals, wire};
 
@@ -65,7 +66,7 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
 /// A daemon without a key runs well and delivers nothing: its log should say why.
 fn warn_of_idle_chains(config: &Config, clock: &Clock) {
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &[], clock());
+        let plan = plan::plan(config, asset, None, &Remembered::default(), clock());
         let nobody = plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_)));
         // A chain that is `manual` alone is meant so.
         if nobody && !plan.links.is_empty() {

@@ -115,18 +115,28 @@ pub(super) fn providers(config: &Config, clock: &Clock) -> anyhow::Result<Provid
     providers.map_err(|mistakes| usage(mistakes.to_string()))
 }
 
+/// Where outputs wait for the vault, beside the database.
+const SPOOL: &str = "in-hand";
+
 /// A daemon over an open database.
 ///
 /// # Errors
 /// When a part of it cannot be made.
 pub async fn daemon(opened: &Opened, stop: Stop) -> anyhow::Result<Daemon> {
     let lock_folder = database_path(&opened.config).parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    let spool = LocalVault::private(&lock_folder.join(SPOOL))
+        .map(|spool| Arc::new(spool) as Arc<dyn Vault>)
+        .inspect_err(
+            |error| tracing::warn!(%error, "what was paid for and cannot be kept would wait in memory alone"),
+        )
+        .ok();
     let parts = Parts {
         store: Arc::clone(&opened.store) as Arc<dyn Store>,
         book: book(&opened.config, &opened.clock)?,
         clock: Arc::clone(&opened.clock),
         random: Arc::new(fastrand::f64),
         lock_folder,
+        spool,
     };
     Ok(Daemon::new(parts, stop).await?)
 }

@@ -11,7 +11,7 @@ use super::errors::advice_for;
 use super::providers::Providers;
 use super::queue::MAX_CONCURRENCY;
 use super::reader::{Item, Table};
-use super::{Context, accept, cron};
+use super::{Context, accept, budget, cron};
 
 /// The assets by name; `None` where one has mistakes, so that nothing else complains that it is unknown.
 pub(super) type Assets = BTreeMap<AssetName, Option<Asset>>;
@@ -80,6 +80,7 @@ fn asset(
             .unwrap_or_default(),
         window: table.take("window").and_then(|item| window(context, item)),
         concurrency: table.take("concurrency").and_then(|item| item.whole32(1..=MAX_CONCURRENCY)),
+        budget: table.take("budget").and_then(budget::read).unwrap_or_default(),
     };
     table.finish();
     (chain.is_some() && medium.is_some()).then_some(asset)

@@ -3,6 +3,7 @@
 mod accept;
 mod address;
 mod assets;
+mod budget;
 pub mod cron;
 mod errors;
 mod layers;

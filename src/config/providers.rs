@@ -14,7 +14,7 @@ use super::errors::advice_for;
 use super::queue::MAX_CONCURRENCY;
 use super::reader::{Item, Table};
 use super::secrets::{self, Secrets, Wish};
-use super::{Context, address, assets};
+use super::{Context, address, assets, budget};
 
 /// The providers by label; `None` where one has mistakes, so that chains do not call it unknown.
 pub(super) type Providers = BTreeMap<ProviderName, Option<Provider>>;
@@ -96,6 +96,7 @@ impl Reading<'_> {
         let on_unknown = table.take("on_unknown").and_then(|item| item.choice(&choices));
         let price = table.take("price").and_then(price);
         let repeat = repeat(&mut table, facts);
+        let budget = table.take("budget").and_then(budget::read);
         let options = self.options(table, facts);
         let (medium, target) = (medium?, target?);
         let key = secrets::find(self.context, self.name, &target.wish, secrets);
@@ -123,6 +124,7 @@ impl Reading<'_> {
             instant: facts.instant,
             on_unknown: on_unknown.unwrap_or_default(),
             repeat: repeat.unwrap_or(facts.repeat),
+            budget: budget.unwrap_or_default(),
             price_micros: price.or(self.entry.map(|entry| entry.price_micros)).unwrap_or(0),
             options,
         })

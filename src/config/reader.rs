@@ -111,6 +111,14 @@ impl<'m> Item<'m> {
         found
     }
 
+    /// The number as its digits, for what must be exact; `None` where it is none.
+    pub(super) fn decimal(&self) -> Option<String> {
+        let whole = self.integer().map(|number| number.to_string());
+        // The shortest digits that read as the same number are those that were written.
+        let digits = whole.or_else(|| self.float().map(|number| number.to_string()));
+        digits.or_else(|| self.outside_text().map(str::to_owned))
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(self) -> Option<bool> {
         let found = [true, false].into_iter().find(|wanted| self.is_flag(*wanted));
@@ -278,6 +286,11 @@ impl<'m> Table<'m> {
     /// An empty table, for a section that is not there.
     pub(super) fn empty(key: &str, mistakes: &'m Mistakes) -> Self {
         Self { key: key.to_owned(), fields: BTreeMap::new(), asked: Vec::new(), is_broken: false, mistakes }
+    }
+
+    /// Whether no key is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
     }
 
     /// The value of a key, if it is there.

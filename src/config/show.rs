@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::accept::Acceptance;
 use crate::domain::asset::{Asset, OnExhausted};
+use crate::domain::budget::Budget;
 use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 
 use super::reader::spell;
@@ -63,6 +64,7 @@ impl Config {
                 |window| json!({ "cron": window.cron, "zone": window.zone }),
             ),
             "concurrency": asset.concurrency,
+            "budget": budget(asset.budget),
         })
     }
 
@@ -96,6 +98,7 @@ impl Config {
                 Repeat::Paid => "paid",
             },
             "price": dollars(provider.price_micros),
+            "budget": budget(provider.budget),
             "fingerprint": provider.fingerprint,
         });
         if let Some(shown) = shown.as_object_mut() {
@@ -147,6 +150,10 @@ fn recurring(entry: &Recurring) -> Value {
         "priority": entry.priority,
         "missed": entry.missed.as_str(),
     })
+}
+
+fn budget(budget: Budget) -> Value {
+    json!({ "day": budget.day_micros.map(dollars), "month": budget.month_micros.map(dollars) })
 }
 
 /// Micro-dollars as a number of dollars: exact, because it is read from decimal text.

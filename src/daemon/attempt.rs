@@ -4,26 +4,22 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::domain::ask::{Answer, Body, Checked, Output};
+use crate::domain::ask::{Answer, Output};
 use crate::domain::backoff::Backoff;
 use crate::domain::breaker::{Gate, Probe, ProviderHealth};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
-use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{Call, Outcome};
-use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry, Recorded};
+use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry};
 use crate::vault::VaultKey;
 
+use super::keeping::Found;
 use super::run::{Interrupt, Run};
-
-/// Text up to this size lives in `jobs.text`; longer text becomes a file.
-const SHORT_TEXT: usize = 64 * 1024;
 
 /// Between two looks at an accepted operation.
 const POLL: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(10) };
@@ -32,23 +28,20 @@ const POLL: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::fro
 /// file may not be there yet; after so many the answer stands, and waiting on would use up the link's time.
 const MOST_LOST_POLLS: u32 = 5;
 
-/// Between two tries of the vault with an output in hand.
-const VAULT_PATIENCE: Backoff = Backoff { base: Duration::from_secs(1), cap: Duration::from_secs(30) };
-
-/// An asset that is checked and kept.
-#[derive(Debug)]
-pub(super) struct Delivery {
-    pub(super) checked: Checked,
-    pub(super) url: Option<String>,
-    pub(super) text: Option<String>,
-    pub(super) metadata: serde_json::Map<String, serde_json::Value>,
-    pub(super) model: Option<String>,
+/// A call under way: what the ledger knows of it.
+pub(super) struct Begun {
+    pub(super) facts: AttemptFacts,
+    pub(super) row: Option<AttemptId>,
+    /// The name its file has in the vault, where it was staged before.
+    pub(super) key: Option<VaultKey>,
 }
 
-/// A call under way: what the ledger knows of it.
-struct Begun {
-    facts: AttemptFacts,
-    row: Option<AttemptId>,
+/// An attempt of the adopted run that is taken up instead of calling anybody.
+pub(super) enum Resumed {
+    /// Its operation is polled on.
+    Operation(String),
+    /// Its output is delivered.
+    Output(Box<Found>),
 }
 
 impl Run {
@@ -58,14 +51,14 @@ impl Run {
         let Some(_permit) = self.permit(call).await? else {
             return Ok(Outcome::Skipped(SkipReason::Busy));
         };
-        let Some(call) = &call.starting_at(self.shared.now()) else {
+        let Some(call) = &call.starting_at(self.now()) else {
             return Ok(Outcome::Skipped(SkipReason::Busy));
         };
         let Some(page) = self.book.providers.get(&call.provider) else {
             return Ok(Outcome::Skipped(SkipReason::Unknown));
         };
         let fingerprint = page.provider.fingerprint.clone();
-        let resumed = self.accepted.take_if(|(position, ..)| *position == call.position);
+        let resumed = self.resumed.take_if(|(position, ..)| *position == call.position);
         if resumed.is_none()
             && let Some(instead) = self.shut(call, &fingerprint).await
         {
@@ -75,16 +68,23 @@ impl Run {
         let facts = self.facts(&call.provider, call.position, call.repeat, fingerprint);
         self.ask.repeat = call.repeat;
         self.ask.idempotency_key = format!("backstop-{}-{}-{}", facts.run, facts.position, facts.repeat);
-        let deadline = after(self.shared.now(), call.time);
+        let deadline = after(self.now(), call.time);
         let (begun, answer) = match resumed {
-            Some((_, row, operation)) => {
+            Some((_, row, resumed)) => {
                 self.open = Some(row);
-                (Begun { facts, row: Some(row) }, Ok(Answer::Accepted { operation }))
+                let (key, answer) = match resumed {
+                    Resumed::Operation(operation) => (None, Answer::Accepted { operation }),
+                    Resumed::Output(found) => (Some(found.key), Answer::Output(found.output)),
+                };
+                (Begun { facts, row: Some(row), key }, Ok(answer))
             }
             None => {
-                let row = self.begin_paid(call, &facts).await?;
+                let row = match self.begin_paid(call, &facts).await? {
+                    Ok(row) => row,
+                    Err(reason) => return Ok(Outcome::Skipped(reason)),
+                };
                 self.open = row;
-                let begun = Begun { facts, row };
+                let begun = Begun { facts, row, key: None };
                 let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
                 (begun, answer)
             }
@@ -152,20 +152,6 @@ impl Run {
         }
     }
 
-    /// Writes the intent of a paid call before it is made.
-    async fn begin_paid(&self, call: &Call, facts: &AttemptFacts) -> Result<Option<AttemptId>, Interrupt> {
-        match call.rules.repeat {
-            Repeat::Free => Ok(None),
-            Repeat::Paid => {
-                let entry = Entry::Begin { token: self.claim.token.clone(), facts: facts.clone() };
-                match self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)? {
-                    Recorded::Begun(row) => Ok(Some(row)),
-                    Recorded::Written | Recorded::LeaseGone => Err(Interrupt::LeaseGone),
-                }
-            }
-        }
-    }
-
     /// The call itself. A panic in a translator is a failed attempt, not a dead daemon.
     async fn guarded_call(&self, call: &Call) -> Result<Answer, Failure> {
         let calling = self.book.generate.call(&call.provider, &self.ask, call.time);
@@ -215,7 +201,7 @@ impl Run {
             // A stopping daemon hands operations back at once: the next one polls on.
             self.pause(POLL.equal_jitter(polls, self.shared.jitter())).await?;
             polls = polls.saturating_add(1);
-            let left = between(self.shared.now(), deadline);
+            let left = between(self.now(), deadline);
             if left.is_zero() {
                 let why = format!("the operation {operation} had not ended when its time was over");
                 return Ok(Err(Failure::new(FailureClass::without_answer(call.rules.repeat), why)));
@@ -236,92 +222,14 @@ impl Run {
         }
     }
 
-    /// Checks an output and keeps it.
-    async fn deliver(
-        &mut self,
-        begun: &Begun,
-        output: Output,
-        deadline: Timestamp,
-    ) -> Result<Result<(), Failure>, Interrupt> {
-        let Output { body, metadata, model, cost_micros, http_status, request_id, .. } = output;
-        let checked = match self.page.checker.check(body).await {
-            Ok(checked) => checked,
-            Err(failure) => return Ok(Err(Failure { cost_micros, http_status, request_id, ..failure })),
-        };
-        let (url, text) = match &checked.body {
-            Body::Text(text) if text.len() <= SHORT_TEXT => (None, Some(text.clone())),
-            Body::Text(text) => {
-                let bytes = Bytes::from(text.clone().into_bytes());
-                match self.keep(begun, &checked, bytes, deadline).await {
-                    Ok(url) => (Some(url), None),
-                    Err(failure) => {
-                        return Ok(Err(Failure { cost_micros, http_status, request_id, ..failure }));
-                    }
-                }
-            }
-            Body::File(bytes) => match self.keep(begun, &checked, bytes.clone(), deadline).await {
-                Ok(url) => (Some(url), None),
-                Err(failure) => return Ok(Err(Failure { cost_micros, http_status, request_id, ..failure })),
-            },
-        };
-        let event = self.event(&begun.facts.provider, None);
-        self.cost_micros = self.cost_micros.saturating_add(cost_micros);
-        self.unsettled.push(AttemptResult {
-            row: begun.row,
-            facts: begun.facts.clone(),
-            status: "delivered",
-            class: None,
-            error: None,
-            http_status,
-            request_id,
-            finished_at: self.shared.now(),
-            cost_micros,
-            event,
-        });
-        self.delivery = Some(Delivery { checked, url, text, metadata, model });
-        Ok(Ok(()))
-    }
-
-    /// Keeps a file. Trouble of the vault is not the provider's: the output in hand is tried again for as long
-    /// as the run's time lasts rather than bought a second time.
-    async fn keep(
-        &self,
-        begun: &Begun,
-        checked: &Checked,
-        bytes: Bytes,
-        deadline: Timestamp,
-    ) -> Result<String, Failure> {
-        let job = &self.claim.job;
-        let key = VaultKey::new(&job.asset, &job.slug, job.id, &self.ask.idempotency_key, checked.extension);
-        let until = deadline.max(self.deadline);
-        let mut tries = 0;
-        loop {
-            let error = match self.book.vault.keep(&key, bytes.clone()).await {
-                Ok(kept) => return Ok(kept.url),
-                Err(error) => error,
-            };
-            let patience = VAULT_PATIENCE.equal_jitter(tries, self.shared.jitter());
-            // Where the job is gone, nobody waits for the file; what it cost is booked with this failure.
-            let waits = !self.shared.stop.now.is_cancelled() && !self.hold.cancelled.is_cancelled();
-            if after(self.shared.now(), patience) >= until || !waits {
-                return Err(Failure::internal(format!("the vault: {error}")));
-            }
-            if tries == 0 {
-                tracing::warn!(job.id = job.id.0, provider = %begun.facts.provider, %error, "the asset is in hand, but the vault cannot keep it; trying again");
-            }
-            tries = tries.saturating_add(1);
-            // A stopping daemon goes on within its grace: the next one would have to buy the output again.
-            tokio::select! {
-                () = tokio::time::sleep(patience) => {}
-                () = self.hold.cancelled.cancelled() => {}
-                () = self.shared.stop.now.cancelled() => {}
-            }
-        }
-    }
-
     /// Books a failed attempt at once, so that the breaker learns of it while the run goes on.
     async fn fail(&mut self, begun: Begun, failure: Failure) -> Result<Outcome, Interrupt> {
         let Failure { class, message, http_status, request_id, cost_micros } = failure;
+        if std::mem::take(&mut self.put_by) {
+            // Its verdict waits with its output: the job comes back for it.
+            self.log_failure(&begun.facts.provider, &class, &message);
+            return Ok(Outcome::Failed(class, message));
+        }
         let status = if class == FailureClass::UnknownOutcome { "unknown" } else { "failed" };
         let event = self.event(&begun.facts.provider, Some((class.clone(), message.clone())));
         self.log_failure(&begun.facts.provider, &class, &message);

@@ -4,13 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::domain::breaker::ProviderHealth;
-use crate::domain::name::ProviderName;
+use crate::domain::budget::{Scope, Span, UsedUp};
+use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::time::Timestamp;
 
 /// A copy of `provider_health`. The database is the truth: it is read again whenever somebody else has written.
 #[derive(Default)]
 pub(super) struct Board {
     /// Shared with every plan that is being drawn; copied only where it changes meanwhile.
     health: Mutex<Arc<HashMap<ProviderName, ProviderHealth>>>,
+    /// Budgets that the operator was told of, until they begin anew.
+    told: Mutex<HashMap<(Scope, Span, String), Timestamp>>,
 }
 
 impl Board {
@@ -35,6 +39,16 @@ impl Board {
     /// What is known of all of them.
     pub(super) fn all(&self) -> Arc<HashMap<ProviderName, ProviderHealth>> {
         self.with(|board| Arc::clone(board))
+    }
+
+    /// Whether nobody was told of this used-up budget in its period yet; afterwards somebody was.
+    pub(super) fn is_news(&self, asset: &AssetName, provider: &ProviderName, used_up: &UsedUp) -> bool {
+        let name = match used_up.scope {
+            Scope::Provider => provider.to_string(),
+            Scope::Asset => asset.to_string(),
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert((used_up.scope, used_up.span, name), used_up.until) != Some(used_up.until)
     }
 
     fn with<T>(&self, use_it: impl FnOnce(&mut Arc<HashMap<ProviderName, ProviderHealth>>) -> T) -> T {

@@ -130,7 +130,11 @@ impl Book {
         name: &ProviderName,
         health: &'a HashMap<ProviderName, ProviderHealth>,
     ) -> Known<'a> {
-        Known { provider: self.providers.get(name).map(|page| &page.provider), health: health.get(name) }
+        Known {
+            provider: self.providers.get(name).map(|page| &page.provider),
+            health: health.get(name),
+            used_up: None,
+        }
     }
 }
 

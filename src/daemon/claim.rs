@@ -18,6 +18,7 @@ use super::DaemonError;
 use super::book::{AssetPage, Book, ProviderPage};
 use super::run::{Run, Task};
 use super::shared::{Manner, Shared};
+use super::steady::Jumps;
 
 /// Most jobs of one claim: more would keep other writers waiting.
 const MAX_CLAIM: u32 = 1_024;
@@ -47,6 +48,7 @@ pub(super) type Reserved = Option<(ProviderName, OwnedSemaphorePermit)>;
 pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonError> {
     let mut failures = 0;
     let mut turn = Turn::default();
+    let mut jumps = Jumps::watch(shared.now());
     loop {
         if shared.stop.soon.is_cancelled() {
             return Ok(());
@@ -54,7 +56,8 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
         // Looked at before the pass: a job that ends during it may make room for one that the pass left.
         let was_idle = shared.is_idle();
         let began = shared.now();
-        match run_due(&shared, &mut turn).await {
+        let take_over = jumps.are_past(began, shared.book().queue.lease);
+        match run_due(&shared, &mut turn, take_over).await {
             Ok(claimed) => {
                 failures = 0;
                 shared.passed();
@@ -114,7 +117,7 @@ enum Turn {
 
 /// One pass: claims what there is room for and starts it. Returns how many jobs it claimed. Where the next job must
 /// run alone, nothing is claimed until all that is held has ended: else its turn would never come.
-async fn run_due(shared: &Arc<Shared>, turn: &mut Turn) -> Result<usize, StoreError> {
+async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Result<usize, StoreError> {
     if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
         return Ok(0);
     }
@@ -135,6 +138,7 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn) -> Result<usize, StoreEr
         let now = shared.now();
         let request = ClaimRequest {
             now,
+            take_over,
             lease_until: after(now, book.queue.lease),
             token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
             owner: shared.worker.owner().to_owned(),

@@ -39,9 +39,12 @@ impl Run {
                 (Ending::Failed { message }, Some(RunEnding::Failed { error: error.clone() }))
             }
             End::ComeBackAt(run_at) => {
+                let run_at = self.on_the_wall(run_at);
                 (Ending::Later { run_at }, Some(RunEnding::Failed { error: error.clone() }))
             }
-            End::ComeBackHere(run_at) => (Ending::HandBack { run_at, keep_open: true }, None),
+            End::ComeBackHere(run_at) => {
+                (Ending::HandBack { run_at: self.on_the_wall(run_at), keep_open: true }, None)
+            }
         };
         let delivered = matches!(ending, Ending::Done { .. });
         let error = (!delivered).then_some(error);
@@ -75,6 +78,8 @@ impl Run {
 
     fn delivered(&mut self, provider: &ProviderName, fallback_used: bool) -> Option<Ending> {
         let delivery = self.delivery.take()?;
+        let (url, staged) = delivery.file.unzip();
+        self.staged = staged;
         let asset = &self.claim.job.asset;
         let message = if fallback_used {
             let title = self.book.providers.get(provider).map(|page| page.provider.title.clone());
@@ -93,7 +98,7 @@ impl Run {
         Some(Ending::Done {
             provider: provider.clone(),
             fallback_used,
-            url: delivery.url,
+            url,
             text: delivery.text,
             content_type: delivery.checked.content_type,
             metadata,
@@ -120,6 +125,7 @@ impl Run {
             run: self.claim.run.id,
             token: self.claim.token.clone(),
             attempts: std::mem::take(&mut self.unsettled),
+            staged: self.staged.as_ref().map(ToString::to_string),
             ending: ending.clone(),
             error: error.clone(),
             prompt_digest: self.refused.then(|| self.digest.clone()),
@@ -134,7 +140,12 @@ impl Run {
                     "the job was cancelled or taken over before its run ended; its attempts are booked"
                 );
             }
-            Ok(Recorded::Written | Recorded::Begun(_)) => self.announce(&ending, error.as_deref()),
+            Ok(Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_)) => {
+                if let (Ending::Done { .. }, Some(key)) = (&ending, self.in_hand.take()) {
+                    self.shared.hands.forget(&key).await;
+                }
+                self.announce(&ending, error.as_deref());
+            }
             Err(refused) => {
                 tracing::error!(job.id = self.claim.job.id.0, error = %refused, "the end of a run could not be written; the job is left to its lease");
             }

@@ -5,14 +5,18 @@ mod board;
 pub mod book;
 mod claim;
 mod ending;
+mod hands;
+mod keeping;
 mod lease;
 mod maintain;
 mod notices;
+mod planning;
 mod recorder;
 mod recurring;
 mod run;
 mod schedule;
 mod shared;
+mod steady;
 mod wake;
 pub mod worker;
 
@@ -25,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::time::Clock;
 use crate::store::{Store, StoreError};
+use crate::vault::Vault;
 
 use book::Book;
 use shared::Shared;
@@ -42,6 +47,8 @@ pub struct Parts {
     pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
     /// The folder for the lock file that tells others whether this worker lives.
     pub lock_folder: PathBuf,
+    /// Where outputs wait that were paid for and that the vault cannot keep; without it they wait in memory alone.
+    pub spool: Option<Arc<dyn Vault>>,
 }
 
 /// How a daemon is told to end.

@@ -9,19 +9,21 @@ use futures_util::FutureExt;
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
 use crate::domain::breaker::HealthEvent;
-use crate::domain::chain::Chain;
 use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
-use crate::domain::plan::{Circumstances, Known, Override, Plan, draw};
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
+use crate::vault::VaultKey;
 
-use super::attempt::Delivery;
+use super::attempt::Resumed;
 use super::book::{AssetPage, Book};
 use super::claim::Reserved;
+use super::keeping::Delivery;
+use super::planning;
 use super::recorder::Unwritten;
 use super::shared::{Hold, Shared};
+use super::steady::Steady;
 
 /// A claimed job with everything its run needs.
 pub(super) struct Task {
@@ -58,8 +60,16 @@ pub(super) struct Run {
     /// Attempts without a verdict in the ledger yet.
     pub(super) unsettled: Vec<AttemptResult>,
     pub(super) delivery: Option<Delivery>,
-    /// An operation of the adopted run that is polled on: its link, attempt and name.
-    pub(super) accepted: Option<(usize, AttemptId, String)>,
+    /// An attempt of the adopted run that goes on where it stopped: its link, its row, and how.
+    pub(super) resumed: Option<(usize, AttemptId, Resumed)>,
+    /// The name of the delivered file.
+    pub(super) staged: Option<VaultKey>,
+    /// Whether the output of the call under way waits for the vault, so that its verdict does too.
+    pub(super) put_by: bool,
+    /// What of the asset's files was delivered out of hand, and is to be forgotten there.
+    pub(super) in_hand: Option<VaultKey>,
+    /// The run's own time.
+    steady: Steady,
     /// Links of the adopted run whose skipping is in the ledger already.
     pub(super) noted: Vec<usize>,
     /// The row of the paid call under way.
@@ -96,7 +106,7 @@ impl Run {
             Ok(prompt) => (prompt, None),
             Err(why) => (String::new(), Some(why)),
         };
-        let mut run = Self::begin(task, prompt);
+        let mut run = Self::begin(task, prompt).await;
         if let Err(interrupt) = run.take_up().await {
             return run.interrupted(interrupt).await;
         }
@@ -104,10 +114,10 @@ impl Run {
             return run.end(End::AskPerson, Some(trouble)).await;
         }
         loop {
-            let step = run.walk.next(run.shared.now(), run.shared.jitter());
+            let step = run.walk.next(run.now(), run.shared.jitter());
             let went_on = match step {
                 Step::End(end) => return run.end(end, None).await,
-                Step::WaitUntil(until) => run.pause(between(run.shared.now(), until)).await,
+                Step::WaitUntil(until) => run.pause(between(run.now(), until)).await,
                 Step::Call(call) => run.attempt(&call).await.map(|outcome| run.tell(&call.provider, outcome)),
             };
             if let Err(interrupt) = went_on {
@@ -116,13 +126,14 @@ impl Run {
         }
     }
 
-    fn begin(task: Task, prompt: String) -> Self {
-        let Task { shared, book, page, claim, hold, reserved } = task;
-        let deadline = after(shared.now(), page.asset.deadline);
+    async fn begin(task: Task, prompt: String) -> Self {
         let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
-        let plan = plan(&shared, &book, &page.asset, &claim, &digest);
+        let ask = ask(&task.page.asset, &task.claim, prompt);
+        let plan = planning::plan(&task, &ask, &digest).await;
+        let Task { shared, book, page, claim, hold, reserved } = task;
+        let steady = Steady::starting_at(shared.now());
+        let deadline = after(steady.now(), page.asset.deadline);
         let walk = Walk::new(&plan, rules(&page.asset, &claim, deadline));
-        let ask = ask(&page.asset, &claim, prompt);
         Self {
             shared,
             book,
@@ -135,7 +146,11 @@ impl Run {
             deadline,
             unsettled: Vec::new(),
             delivery: None,
-            accepted: None,
+            resumed: None,
+            staged: None,
+            put_by: false,
+            in_hand: None,
+            steady,
             open: None,
             noted: Vec::new(),
             cost_micros: 0,
@@ -148,7 +163,17 @@ impl Run {
 
     fn tell(&mut self, provider: &ProviderName, outcome: Outcome) {
         self.notice(provider, &outcome);
-        self.walk.tell(outcome, self.shared.now(), self.shared.jitter());
+        self.walk.tell(outcome, self.now(), self.shared.jitter());
+    }
+
+    /// The present, as this run counts time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.steady.now()
+    }
+
+    /// An instant of this run's time as the wall has it.
+    pub(super) fn on_the_wall(&self, at: Timestamp) -> Timestamp {
+        self.steady.on_the_wall(at, self.shared.now())
     }
 
     /// Remembers what the end of the run says of the prompt and of the primary.
@@ -191,8 +216,24 @@ impl Run {
         let calls = attempts.iter().filter(|attempt| attempt.status != "skipped").count();
         let calls = u32::try_from(calls).unwrap_or(u32::MAX);
         let Some(last) = attempts.into_iter().next_back() else { return Ok(()) };
-        let now = self.shared.now();
+        let now = self.now();
         let class = last.class.as_deref().and_then(FailureClass::parse);
+        match self.find_again(&last).await {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                self.walk.resume_at(position, now);
+                self.in_hand = Some(found.key.clone());
+                self.resumed = Some((position, AttemptId(last.id), Resumed::Output(Box::new(found))));
+                return Ok(());
+            }
+            Err(error) => {
+                let why =
+                    format!("what was paid for may be in the vault, and the vault cannot be asked: {error}");
+                tracing::error!(job.id = self.claim.job.id.0, provider = %last.provider, error = why, "trouble of our own; the job comes back");
+                self.walk.wait_for(position, calls, why, now, self.shared.jitter());
+                return Ok(());
+            }
+        }
         match (last.status.as_str(), class) {
             ("failed" | "unknown", Some(class)) => {
                 let outcome = Outcome::Failed(class, last.error.unwrap_or_default());
@@ -202,7 +243,7 @@ impl Run {
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
                 self.walk.resume_at(position, now);
                 let operation = last.operation.unwrap_or_default();
-                self.accepted = Some((position, AttemptId(last.id), operation));
+                self.resumed = Some((position, AttemptId(last.id), Resumed::Operation(operation)));
             }
             ("started" | "accepted", _) => {
                 let why = "the worker died during the call, and what became of it is not known".to_owned();
@@ -308,38 +349,6 @@ fn prompt(task: &Task) -> Result<String, String> {
             .render(&job.slug, &job.asset, &job.input, None)
             .map_err(|why| format!("the asset's prompt template cannot be rendered: {why}")),
     }
-}
-
-/// The plan of a run: its links as they were drawn at the claim, judged by what is known now.
-fn plan(shared: &Shared, book: &Book, asset: &Asset, claim: &Claim, digest: &str) -> Plan {
-    let Ok(chain) = Chain::parse(&claim.run.links) else {
-        // No link at all: the override, or the chain itself, is `manual`.
-        return Plan { links: Vec::new(), straight_to_person: true };
-    };
-    let wish = claim.job.provider_override.as_deref().and_then(|typed| Override::parse(typed).ok());
-    // The links are bent already; the override still says whom a shut gate does not stop.
-    let forced = wish.filter(|wish| match wish {
-        Override::Provider(named) => chain.primary() == Some(named),
-        Override::Manual => false,
-    });
-    let refused_before: Vec<ProviderName> = claim
-        .refusals
-        .iter()
-        .filter(|refusal| refusal.prompt_digest.as_deref() == Some(digest))
-        .map(|refusal| refusal.provider.clone())
-        .collect();
-    let health = shared.board.all();
-    let now = shared.now();
-    let circumstances = Circumstances { medium: asset.medium, now, refused_before: &refused_before };
-    // No gate stands before an operation that is only to be asked after: it is paid for already.
-    let polled = |name: &ProviderName| {
-        let mut past = claim.run.past.iter();
-        past.any(|past| past.provider == *name && past.status == "accepted" && past.operation.is_some())
-    };
-    draw(&chain, forced.as_ref(), circumstances, |name| match book.known(name, &health) {
-        known if polled(name) => Known { health: None, ..known },
-        known => known,
-    })
 }
 
 fn rules(asset: &Asset, claim: &Claim, deadline: Timestamp) -> JobRules {

@@ -14,6 +14,7 @@ use crate::store::{Claim, Held, Store};
 
 use super::board::Board;
 use super::book::Book;
+use super::hands::Hands;
 use super::recorder::Recorder;
 use super::worker::Worker;
 use super::{Parts, Progress, Stop};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) random: Arc<dyn Fn() -> f64 + Send + Sync>,
     pub(super) board: Board,
     pub(super) recorder: Recorder,
+    pub(super) hands: Hands,
     pub(super) worker: Worker,
     pub(super) stop: Stop,
     pub(super) tracker: TaskTracker,
@@ -66,6 +68,7 @@ impl Shared {
             random: parts.random,
             board: Board::default(),
             recorder: Recorder::new(),
+            hands: Hands::new(parts.spool),
             worker,
             stop,
             tracker: TaskTracker::new(),

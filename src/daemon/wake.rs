@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::store::StoreError;
+
 use super::DaemonError;
 use super::shared::Shared;
 
@@ -25,6 +27,8 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
                 }
                 failing = false;
             }
+            // Nobody else would ever notice: everything goes on, in a file that is nowhere.
+            Err(error @ StoreError::Moved { .. }) => return Err(error.into()),
             Err(error) if !failing => {
                 failing = true;
                 tracing::warn!(%error, "cannot watch the database; new rows wait for the schedule");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::accept::Acceptance;
+use super::budget::Budget;
 use super::chain::Chain;
 use super::name::AssetName;
 
@@ -96,6 +97,8 @@ pub struct Asset {
     pub window: Option<Window>,
     /// Most jobs of this asset in flight at once; `None` means as many as the queue allows.
     pub concurrency: Option<u32>,
+    /// What its calls may cost, whoever is called.
+    pub budget: Budget,
 }
 
 /// The times at which jobs of an asset may start, as a cron expression of minutes in a zone: a job may start

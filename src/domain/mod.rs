@@ -6,6 +6,7 @@ pub mod ask;
 pub mod asset;
 pub mod backoff;
 pub mod breaker;
+pub mod budget;
 pub mod chain;
 pub mod failure;
 pub mod health;

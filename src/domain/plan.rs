@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::asset::Medium;
 use super::breaker::{Gate, ProviderHealth};
+use super::budget::UsedUp;
 use super::chain::{Chain, MANUAL};
 use super::name::{NameError, ProviderName};
 use super::provider::{Key, OnUnknown, Provider, Repeat};
@@ -39,6 +40,8 @@ pub struct Known<'a> {
     pub provider: Option<&'a Provider>,
     /// Its health, if anything is remembered.
     pub health: Option<&'a ProviderHealth>,
+    /// The budget that has no room for a call of it, if one has none.
+    pub used_up: Option<UsedUp>,
 }
 
 /// The circumstances of a run.
@@ -113,7 +116,7 @@ pub fn bend(chain: &Chain, wish: Option<&Override>) -> Vec<ProviderName> {
     }
 }
 
-/// Draws the plan of a run: chain x override x health x time.
+/// Draws the plan of a run: chain x override x health x budget x time.
 pub fn draw<'a>(
     chain: &Chain,
     wish: Option<&Override>,
@@ -143,6 +146,10 @@ fn decide(name: &ProviderName, known: Known<'_>, circumstances: Circumstances<'_
     }
     if circumstances.refused_before.contains(name) {
         return Decision::Skip(SkipReason::RefusedBefore);
+    }
+    // Before the gate, which may open soon: for a budget nobody waits. And no override gets past it.
+    if let Some(used_up) = known.used_up {
+        return Decision::Skip(SkipReason::OverBudget(used_up));
     }
     let gate =
         known.health.map_or(Gate::Pass, |health| health.gate(circumstances.now, &provider.fingerprint));
@@ -185,6 +192,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::domain::breaker::{BreakerState, Hold};
+    use crate::domain::budget::Budget;
+    use crate::domain::budget::tests::used_up;
     use crate::domain::provider::Retirement;
     use crate::domain::time::{after, from_text};
 
@@ -215,6 +224,7 @@ pub(crate) mod tests {
             on_unknown: OnUnknown::Next,
             repeat: Repeat::Paid,
             price_micros: 0,
+            budget: Budget::default(),
             fingerprint: "f1".to_owned(),
             options: serde_json::Map::new(),
         }
@@ -223,12 +233,13 @@ pub(crate) mod tests {
     struct World {
         providers: HashMap<ProviderName, Provider>,
         health: HashMap<ProviderName, ProviderHealth>,
+        used_up: Option<(&'static str, UsedUp)>,
     }
 
     impl World {
         fn new() -> Self {
             let providers = ["a", "b", "c", "x"].map(|label| (name(label), provider(label)));
-            Self { providers: providers.into(), health: HashMap::new() }
+            Self { providers: providers.into(), health: HashMap::new(), used_up: None }
         }
 
         fn plan(&self, wish: Option<&str>) -> String {
@@ -240,6 +251,7 @@ pub(crate) mod tests {
             let plan = draw(&chain, wish.as_ref(), circumstances, |label| Known {
                 provider: self.providers.get(label),
                 health: self.health.get(label),
+                used_up: self.used_up.filter(|(over, _)| name(over) == *label).map(|(_, used_up)| used_up),
             });
             assert_eq!(chain.to_string(), "a, b, c, manual", "an override never changes the chain");
             spell(&plan)
@@ -331,5 +343,20 @@ pub(crate) mod tests {
         paused.paused_until = Some(later);
         assert!(world.plan(None).starts_with(&format!("(a: paused until {until})")));
         assert!(world.plan(Some("a")).starts_with("a "));
+    }
+
+    #[test]
+    fn a_used_up_budget_shuts_a_link_and_no_override_gets_past_it() {
+        let mut world = World::new();
+        world.used_up = Some(("a", used_up()));
+        let skipped = "(a: over budget: of the provider's $5.00 a day, $4.90 is spent and $0.067 reserved for \
+                       calls under way, and one call may cost $0.067; until 2026-11-23T00:00:00.000Z)";
+        assert_eq!(world.plan(None), format!("{skipped} b c"));
+        assert_eq!(world.plan(Some("a")), format!("{skipped} b c"));
+        let mut health = ProviderHealth::unknown(name("a"));
+        health.state = BreakerState::Open;
+        health.open_until = Some(after(now(), Duration::from_secs(60)));
+        world.health.insert(name("a"), health);
+        assert_eq!(world.plan(None), format!("{skipped} b c"), "nobody waits for the breaker instead");
     }
 }

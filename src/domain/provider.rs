@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use serde_json::{Map, Value};
 
 use super::asset::Medium;
+use super::budget::Budget;
 use super::name::ProviderName;
 
 /// One provider as configured: everything but its secret.
@@ -45,6 +46,8 @@ pub struct Provider {
     pub repeat: Repeat,
     /// Price of one call in micro-dollars, where the vendor reports no usage to compute it from.
     pub price_micros: i64,
+    /// What its calls may cost, whatever they are for.
+    pub budget: Budget,
     /// Digest of address, model and key. `auth` and `retired` hold as long as it stays the same.
     pub fingerprint: String,
     /// Settings only the protocol knows: `template`, `command`, `max_tokens`, `quality`, ...

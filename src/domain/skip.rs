@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use super::asset::Medium;
+use super::budget::UsedUp;
 use super::time::{Timestamp, after, to_text};
 
 /// The reason that a skipped link gives.
@@ -63,7 +64,7 @@ pub enum SkipReason {
     /// It refused this prompt in an earlier run of the job.
     RefusedBefore,
     /// Its budget or the asset's is used up.
-    OverBudget,
+    OverBudget(UsedUp),
     /// All its calls are taken by other jobs, for longer than this run can wait.
     Busy,
     /// The run's deadline leaves no time for a call.
@@ -91,7 +92,7 @@ impl SkipReason {
             | Self::Paused { .. }
             | Self::Held { .. }
             | Self::RefusedBefore
-            | Self::OverBudget
+            | Self::OverBudget(_)
             | Self::NotEnoughTime
             | Self::PassedBefore
             | Self::PersonDecides => None,
@@ -122,7 +123,7 @@ impl fmt::Display for SkipReason {
             Self::CoolingDown { until } => write!(f, "rate limited until {}", to_text(*until)),
             Self::ProbeUnderway { .. } => f.write_str("breaker half-open, another job is the probe"),
             Self::RefusedBefore => f.write_str("it refused this prompt before"),
-            Self::OverBudget => f.write_str("over budget"),
+            Self::OverBudget(used_up) => used_up.fmt(f),
             Self::Busy => f.write_str("all its calls are taken"),
             Self::NotEnoughTime => f.write_str("not enough time left"),
             Self::PassedBefore => f.write_str("passed before this run was interrupted"),

@@ -228,6 +228,18 @@ impl Walk {
         }
     }
 
+    /// What the open run has bought at this link cannot be had yet, by trouble of our own: the job comes back for it.
+    pub fn wait_for(&mut self, position: usize, calls: u32, why: String, now: Timestamp, jitter: f64) {
+        if self.stop.is_some() {
+            return;
+        }
+        self.resume_at(position, now);
+        let Some(link) = self.links.get_mut(position).filter(|_| self.at == position) else { return };
+        link.calls = calls;
+        link.last = Some((FailureClass::Internal, why));
+        self.stop_here(now, jitter);
+    }
+
     /// Goes on at the link at `position`, where an open run stopped; the links before it are not gone back to.
     pub fn resume_at(&mut self, position: usize, now: Timestamp) {
         while self.at < position {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
@@ -46,6 +46,11 @@ impl Protocol for Anthropic {
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
         options::read::<TextOptions>(provider).map(drop)
+    }
+
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        options::read::<TextOptions>(provider)
+            .map_or(provider.price_micros, |options| options.most_micros(provider, ask, DEFAULT_MAX_TOKENS))
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

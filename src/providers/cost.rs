@@ -41,6 +41,19 @@ pub(super) fn cost_micros(provider: &Provider, prices: Option<Prices>, tokens: O
     i64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(i64::MAX)
 }
 
+/// The tokens of a prompt, estimated: models cut English into pieces of some four bytes, other languages and code
+/// into shorter ones.
+pub(super) fn prompt_tokens(texts: &[&str]) -> u64 {
+    let bytes: usize = texts.iter().map(|text| text.len()).sum();
+    u64::try_from(bytes.div_ceil(3)).unwrap_or(u64::MAX)
+}
+
+/// The most that a call may cost which uses at most these tokens; the price of one call where that is more, because it
+/// is booked where the reply carries no usage.
+pub(super) fn most_micros(provider: &Provider, prices: Option<Prices>, tokens: Tokens) -> i64 {
+    cost_micros(provider, prices, Some(tokens)).max(provider.price_micros)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

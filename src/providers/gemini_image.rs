@@ -7,12 +7,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::domain::accept::Acceptance;
-use crate::domain::ask::{Body, Output};
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
 use super::classify;
-use super::cost::{Prices, Tokens, cost_micros, count};
+use super::cost::{self, Prices, Tokens, cost_micros, count};
 use super::encoded::decoded;
 use super::google;
 use super::options;
@@ -115,6 +115,15 @@ impl Protocol for GeminiImage {
         google::answer(asked, reply)
     }
 
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        let Ok(options) = options::read::<Options>(provider) else { return provider.price_micros };
+        let ratio = google::nearest_ratio(RATIOS, &ask.accept);
+        let size = options.image_size.or_else(|| size(provider.model.as_deref(), ratio, &ask.accept));
+        let input = cost::prompt_tokens(&[&ask.prompt]);
+        let tokens = Tokens { input, output: picture_tokens(size.as_deref()), image_input: 0 };
+        cost::most_micros(provider, options.prices, tokens)
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: Options = options::of_call(call.provider)?;
         let accept = &call.ask.accept;
@@ -210,6 +219,16 @@ fn size(model: Option<&str>, ratio: Option<&str>, accept: &Acceptance) -> Option
     }
     let size = if google::large_enough(2048.0, ratio, accept) { "2K" } else { "4K" };
     Some(size.to_owned())
+}
+
+/// Tokens of one picture, at most over the models (general knowledge).
+fn picture_tokens(size: Option<&str>) -> u64 {
+    match size {
+        Some("512") => 747,
+        None | Some("1K") => 1_290,
+        Some("2K") => 1_680,
+        Some(_) => 2_520,
+    }
 }
 
 /// Thoughts are left out: their price is that of text, a twentieth of a picture's.

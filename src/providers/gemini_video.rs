@@ -6,7 +6,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::accept::Acceptance;
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
@@ -85,13 +86,17 @@ impl Protocol for GeminiVideo {
         google::answer(asked, reply)
     }
 
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        price(provider, ask)
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: VideoOptions = options::of_call(call.provider)?;
         let accept = &call.ask.accept;
         let model = call.model()?;
         // A number instead of a string with its unit is refused.
         let format = json!({"type": "video", "delivery": "uri", "aspect_ratio": options.ratio(accept),
-            "resolution": options.resolution(accept), "duration": format!("{}s", seconds(&options, call))});
+            "resolution": options.resolution(accept), "duration": format!("{}s", seconds(&options, call.provider, accept))});
         let mut body = Map::new();
         body.insert("model".to_owned(), model.into());
         body.insert("input".to_owned(), call.ask.prompt.as_str().into());
@@ -139,9 +144,7 @@ impl Protocol for GeminiVideo {
 
 impl Interaction {
     fn film(self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
-        let options: VideoOptions = options::of_call(call.provider)?;
-        let resolution = options.resolution(&call.ask.accept);
-        let cost_micros = options.cost_micros(call.provider, seconds(&options, call), &resolution);
+        let cost_micros = price(call.provider, call.ask);
         let fault = self.fault().map(|fault| failure_of(fault, call, reply));
         let steps = self.steps.into_iter().flatten();
         let spoken = steps.filter(|step| step.kind.as_deref() == Some("model_output"));
@@ -219,12 +222,20 @@ fn failure_of(fault: &Value, call: &Call<'_>, reply: &HttpReply) -> Failure {
     Failure { message: found.message.replacen("answered 200", "the generation failed", 1), ..found }
 }
 
+/// What the film that is asked for costs: it is known before, and no reply says otherwise.
+fn price(provider: &Provider, ask: &Ask) -> i64 {
+    options::read::<VideoOptions>(provider).map_or(provider.price_micros, |options| {
+        let resolution = options.resolution(&ask.accept);
+        options.cost_micros(provider, seconds(&options, provider, &ask.accept), &resolution)
+    })
+}
+
 /// Version 1.1 films up to 10 seconds, 1.2 up to 15.
-fn seconds(options: &VideoOptions, call: &Call<'_>) -> u32 {
+fn seconds(options: &VideoOptions, provider: &Provider, accept: &Acceptance) -> u32 {
     const LENGTHS: &[u32] = &[3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
-    let long = call.provider.model.as_deref().is_some_and(|model| model.contains("omni-1.2"));
+    let long = provider.model.as_deref().is_some_and(|model| model.contains("omni-1.2"));
     let most = if long { LENGTHS.len() } else { LENGTHS.len() - 5 };
-    options.seconds(LENGTHS.get(..most).unwrap_or(LENGTHS), &call.ask.accept)
+    options.seconds(LENGTHS.get(..most).unwrap_or(LENGTHS), accept)
 }
 
 fn is_unknown(reply: &HttpReply) -> bool {

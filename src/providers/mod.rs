@@ -32,6 +32,7 @@ mod question;
 mod recorded;
 #[cfg(test)]
 mod recorded_properties;
+mod reserving;
 mod scrub;
 mod stock;
 mod unsplash;
@@ -54,6 +55,7 @@ use crate::domain::time::Clock;
 
 pub use catalog::catalog;
 pub use question::{Finding, Found, Listing};
+pub use reserving::{reservation, usual_reservation};
 
 use driver::{Driver, Vendor};
 use makers::Maker;

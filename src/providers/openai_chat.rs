@@ -6,7 +6,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
@@ -66,6 +66,11 @@ impl Protocol for OpenAiChat {
 
     fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
         openai_models::answer(asked, reply)
+    }
+
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        options::read::<TextOptions>(provider)
+            .map_or(provider.price_micros, |options| options.most_micros(provider, ask, DEFAULT_MAX_TOKENS))
     }
 
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {

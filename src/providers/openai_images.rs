@@ -7,12 +7,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::Failure;
 use crate::domain::provider::Provider;
 
 use super::classify;
-use super::cost::{Tokens, cost_micros, count};
+use super::cost::{self, Tokens, cost_micros, count};
 use super::encoded::decoded;
 use super::openai_models;
 use super::options::{self, ImageOptions};
@@ -58,6 +58,15 @@ impl Protocol for OpenAiImages {
         openai_models::answer(asked, reply)
     }
 
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        let Ok(options) = options::read::<ImageOptions>(provider) else { return provider.price_micros };
+        let family = provider.model.as_deref().map_or(Family::Other, Family::of);
+        let size = options.size.clone().or_else(|| size_for(family, &ask.accept));
+        let output = picture_tokens(options.quality.as_deref(), size.as_deref());
+        let input = cost::prompt_tokens(&[&ask.prompt]);
+        cost::most_micros(provider, options.prices, Tokens { input, output, image_input: 0 })
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: ImageOptions = options::of_call(call.provider)?;
         let model = call.model()?;
@@ -100,6 +109,23 @@ impl Protocol for OpenAiImages {
         let cost_micros = cost_micros(call.provider, options.prices, tokens);
         images.first(cost_micros).map_err(|failure| Failure { cost_micros, ..failure })
     }
+}
+
+/// Tokens of one picture, at most: the vendor's table for its largest size of before, 1024x1536 (general
+/// knowledge), and in proportion beyond it. The vendor chooses the quality where none is named.
+fn picture_tokens(quality: Option<&str>, size: Option<&str>) -> u64 {
+    const TABLE_PIXELS: u64 = 1024 * 1536;
+    let tokens: u64 = match quality {
+        Some("low") => 408,
+        Some("medium") => 1_584,
+        Some(_) | None => 6_240,
+    };
+    let edges = size.and_then(|size| size.split_once('x'));
+    let pixels = edges.and_then(|(width, height)| {
+        let (width, height): (u64, u64) = (width.parse().ok()?, height.parse().ok()?);
+        width.checked_mul(height)
+    });
+    tokens.saturating_mul(pixels.unwrap_or(0).max(TABLE_PIXELS)).div_ceil(TABLE_PIXELS)
 }
 
 impl Images {

@@ -4,10 +4,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::domain::ask::Ask;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
 
-use super::cost::Prices;
+use super::cost::{self, Prices, Tokens};
 
 /// Settings of the protocols that write text.
 #[derive(Debug, Default, Deserialize)]
@@ -35,6 +36,16 @@ impl TextOptions {
         let first = self.max_tokens.unwrap_or(default);
         let grown = first.saturating_mul(1 << repeat.min(4));
         grown.min(Self::MOST_TOKENS.max(first))
+    }
+
+    /// What a text may cost at most: the answer's whole budget of tokens, and the prompt's as estimated. A server
+    /// that is sent no budget is taken to have the default.
+    pub(super) fn most_micros(&self, provider: &Provider, ask: &Ask, default: u32) -> i64 {
+        let further = ["max_tokens", "max_completion_tokens"];
+        let named = further.iter().find_map(|name| self.extra.get(*name).and_then(Value::as_u64));
+        let output = named.unwrap_or_else(|| self.budget(default, ask.repeat).into());
+        let input = cost::prompt_tokens(&[&ask.prompt, self.system.as_deref().unwrap_or_default()]);
+        cost::most_micros(provider, self.prices, Tokens { input, output, image_input: 0 })
     }
 }
 

@@ -69,6 +69,12 @@ pub(super) trait Protocol: Send + Sync {
         self.check(provider).err().map(|wrong| Mistake { key: None, wrong }).into_iter().collect()
     }
 
+    /// The most that one generation may cost, in micro-dollars, told before it is asked for; 0 where the price is
+    /// not known.
+    fn most_micros(&self, provider: &Provider, _ask: &Ask) -> i64 {
+        provider.price_micros
+    }
+
     /// The request that starts a generation.
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure>;
 

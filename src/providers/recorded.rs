@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::accept::{Acceptance, Aspect};
 use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::asset::Medium;
+use crate::domain::budget::Budget;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
@@ -43,6 +44,7 @@ pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider 
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Paid,
         price_micros: 0,
+        budget: Budget::default(),
         fingerprint: "f".to_owned(),
         options: Map::new(),
         name,

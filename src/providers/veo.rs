@@ -6,7 +6,8 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::domain::ask::{Body, Output};
+use crate::domain::accept::Acceptance;
+use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::failure::Failure;
 use crate::domain::provider::Provider;
 
@@ -95,14 +96,18 @@ impl Protocol for Veo {
         google::answer(asked, reply)
     }
 
+    fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {
+        price(provider, ask)
+    }
+
     fn request(&self, call: &Call<'_>) -> Result<HttpRequest, Failure> {
         let options: VideoOptions = options::of_call(call.provider)?;
         let accept = &call.ask.accept;
         let mut parameters = Map::new();
         parameters.insert("sampleCount".to_owned(), 1.into());
-        parameters.insert("durationSeconds".to_owned(), seconds(&options, call).into());
+        parameters.insert("durationSeconds".to_owned(), seconds(&options, call.provider, accept).into());
         parameters.insert("aspectRatio".to_owned(), options.ratio(accept).into());
-        if !is_veo_2(call) {
+        if !is_veo_2(call.provider) {
             parameters.insert("resolution".to_owned(), options.resolution(accept).into());
         }
         parameters.extend(options.extra);
@@ -169,9 +174,7 @@ impl Response {
                 Failure::unusable("it is done without a video")
             });
         };
-        let options: VideoOptions = options::of_call(call.provider)?;
-        let resolution = options.resolution(&call.ask.accept);
-        let cost_micros = options.cost_micros(call.provider, seconds(&options, call), &resolution);
+        let cost_micros = price(call.provider, call.ask);
         let output = |bytes| Output {
             claimed_type: film.encoding.clone(),
             model: call.provider.model.clone(),
@@ -192,14 +195,22 @@ impl Response {
     }
 }
 
-fn is_veo_2(call: &Call<'_>) -> bool {
-    call.provider.model.as_deref().is_some_and(|model| model.contains("veo-2"))
+fn is_veo_2(provider: &Provider) -> bool {
+    provider.model.as_deref().is_some_and(|model| model.contains("veo-2"))
+}
+
+/// What the film that is asked for costs: it is known before, and no reply says otherwise.
+fn price(provider: &Provider, ask: &Ask) -> i64 {
+    options::read::<VideoOptions>(provider).map_or(provider.price_micros, |options| {
+        let resolution = options.resolution(&ask.accept);
+        options.cost_micros(provider, seconds(&options, provider, &ask.accept), &resolution)
+    })
 }
 
 /// Veo 2 films 5 to 8 seconds, later ones 4, 6 or 8.
-fn seconds(options: &VideoOptions, call: &Call<'_>) -> u32 {
-    let lengths: &[u32] = if is_veo_2(call) { &[5, 6, 7, 8] } else { &[4, 6, 8] };
-    options.seconds(lengths, &call.ask.accept)
+fn seconds(options: &VideoOptions, provider: &Provider, accept: &Acceptance) -> u32 {
+    let lengths: &[u32] = if is_veo_2(provider) { &[5, 6, 7, 8] } else { &[4, 6, 8] };
+    options.seconds(lengths, accept)
 }
 
 /// Google answers 403 and not 404 for an operation it does not know.

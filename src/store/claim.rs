@@ -28,6 +28,9 @@ pub struct ClaimRequest {
     pub free: BTreeMap<ProviderName, u32>,
     /// Most jobs in all.
     pub limit: u32,
+    /// Whether jobs whose lease has ended are taken over. Where the clock has just jumped they are not, so that
+    /// workers that live can renew first.
+    pub take_over: bool,
     /// What the worker holds already: it does not take that over from itself, however late its renewal comes. A
     /// job that runs alone is claimed only where this is empty.
     pub held: Vec<JobId>,
@@ -127,6 +130,17 @@ pub struct PastAttempt {
     pub operation: Option<String>,
     /// The provider's fingerprint when it was called.
     pub fingerprint: Option<String>,
+    /// The file that it was bringing to the vault.
+    pub staged: Option<StagedFile>,
+}
+
+/// A file that a dead worker was bringing to the vault: it may be there, whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StagedFile {
+    /// Its name in the vault, as a row has it.
+    pub key: String,
+    /// What was staged with it.
+    pub output: String,
 }
 
 /// A claimed job's identity, for lists of what is held.

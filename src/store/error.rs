@@ -26,6 +26,15 @@ pub enum StoreError {
     /// No space is left where the database lives.
     #[error("the disk that holds the database is full; free some space")]
     Full,
+    /// The disk under the database, or the right to write there, fails.
+    #[error("the disk that holds the database does not read or write: {0}; it is tried again")]
+    Disk(String),
+    /// The file was moved away, deleted or replaced while it was in use.
+    #[error("{} was moved, deleted or replaced while it was in use; what is there now is opened at the next start", path.display())]
+    Moved {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// The file is damaged, or was never a database.
     #[error("the database cannot be read: {0}; restore it from a backup")]
     Corrupt(String),
@@ -48,14 +57,18 @@ pub enum StoreError {
     Other(String),
 }
 
+/// `SQLITE_READONLY_DBMOVED`.
+const MOVED: i64 = 1_032;
+
 impl StoreError {
     /// Whether the same call may well succeed later, with nothing changed but the world.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Busy(_) | Self::Full => true,
+            Self::Busy(_) | Self::Full | Self::Disk(_) => true,
             Self::Refused { .. }
             | Self::NoSuchJob { .. }
+            | Self::Moved { .. }
             | Self::Corrupt(_)
             | Self::Schema { .. }
             | Self::File { .. }
@@ -75,9 +88,14 @@ impl StoreError {
 
     /// The kind of one of SQLite's result codes, extended ones included (<https://sqlite.org/rescode.html>).
     fn from_sqlite(code: i64, message: String) -> Self {
+        if code == MOVED {
+            return Self::Moved { path: "the database".into() };
+        }
         // The low byte of an extended code is its primary code.
         match code & 0xff {
             5 | 6 => Self::Busy(message),
+            // Read-only, I/O error, cannot open: a disk, a mount or a permission, and a person may mend it.
+            8 | 10 | 14 => Self::Disk(format!("{message} (SQLite code {code})")),
             11 | 26 => Self::Corrupt(message),
             13 => Self::Full,
             19 => Self::Refused { sentence: message },
@@ -113,6 +131,8 @@ mod tests {
             StoreError::Refused { .. } => "refused",
             StoreError::NoSuchJob { .. } => "no such job",
             StoreError::Full => "full",
+            StoreError::Disk(_) => "disk",
+            StoreError::Moved { .. } => "moved",
             StoreError::Corrupt(_) => "corrupt",
             StoreError::Schema { .. } => "schema",
             StoreError::File { .. } => "file",
@@ -128,7 +148,12 @@ mod tests {
         check(26, "corrupt");
         check(1811, "refused");
         check(275, "refused");
-        check(10, "other");
+        check(10, "disk");
+        check(266, "disk");
+        check(8, "disk");
+        check(14, "disk");
+        check(1_032, "moved");
+        check(21, "other");
     }
 
     #[test]
@@ -136,6 +161,8 @@ mod tests {
         assert!(StoreError::from_sqlite(5, String::new()).is_passing());
         assert!(StoreError::from(sqlx::Error::PoolTimedOut).is_passing());
         assert!(StoreError::Full.is_passing());
+        assert!(StoreError::from_sqlite(10, String::new()).is_passing());
+        assert!(!StoreError::from_sqlite(1_032, String::new()).is_passing());
         assert!(!StoreError::from_sqlite(1811, String::new()).is_passing());
         assert!(!StoreError::schema("x").is_passing());
     }

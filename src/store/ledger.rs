@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::domain::breaker::{HealthEvent, ProviderHealth};
+use crate::domain::budget::{Reservation, UsedUp};
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, RunId, RunOutcome};
 use crate::domain::name::{AssetName, ProviderName};
@@ -21,6 +22,8 @@ pub enum Entry {
         token: LeaseToken,
         /// What is known of it.
         facts: AttemptFacts,
+        /// What is put aside for it until its verdict, and within which limits.
+        reservation: Reservation,
     },
     /// The vendor accepted the call and named its operation.
     Accept {
@@ -39,6 +42,8 @@ pub enum Entry {
         /// Its job.
         job: JobId,
     },
+    /// An output is about to be brought to the vault.
+    Stage(Box<Staging>),
     /// An attempt has its verdict while its run goes on.
     Settle(Box<AttemptResult>),
     /// A run has ended.
@@ -54,6 +59,8 @@ pub enum Recorded {
     Written,
     /// The lease is gone: the job was cancelled or taken over. Attempts were booked all the same.
     LeaseGone,
+    /// A budget has no room for the call: nothing was written.
+    OverBudget(UsedUp),
 }
 
 /// What one transaction of the ledger came to.
@@ -63,6 +70,24 @@ pub struct Written {
     pub answers: Vec<Recorded>,
     /// The providers whose health changed by it, as they are now.
     pub health: Vec<ProviderHealth>,
+}
+
+/// A file on its way to the vault, with what its delivery needs besides: after a crash it is found and delivered
+/// instead of being bought again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Staging {
+    /// The lease it is brought under.
+    pub token: LeaseToken,
+    /// Its job.
+    pub job: JobId,
+    /// Its run.
+    pub run: RunId,
+    /// The attempt that made it; `None` where the call is free to repeat.
+    pub attempt: Option<AttemptId>,
+    /// Its name in the vault.
+    pub key: String,
+    /// A JSON object for whoever takes it up: opaque here.
+    pub output: String,
 }
 
 /// What is known of an attempt before its verdict.
@@ -124,6 +149,8 @@ pub struct RunEnd {
     pub token: LeaseToken,
     /// Attempts that have no verdict in the ledger yet.
     pub attempts: Vec<AttemptResult>,
+    /// The file that was staged for this delivery.
+    pub staged: Option<String>,
     /// What becomes of the job.
     pub ending: Ending,
     /// Every link's reason, for `jobs.error` and `runs.error`; `None` when delivered.

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
@@ -17,13 +18,14 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
 pub use claim::{
-    Claim, ClaimRequest, Claimed, Held, LeaseToken, MOST_SOLO_DEATHS, OpenRun, PastAttempt, Refusal, Wanted,
+    Claim, ClaimRequest, Claimed, Held, LeaseToken, MOST_SOLO_DEATHS, OpenRun, PastAttempt, Refusal,
+    StagedFile, Wanted,
 };
 pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
 pub use error::StoreError;
-pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written};
+pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
 
 /// The database, as the rest of Backstop speaks to it. Every method is one transaction.
 #[async_trait]
@@ -58,6 +60,10 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When the transaction failed: then nothing of it was written.
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError>;
+
+    /// What is reserved and spent in the day and the month around `at`. Every [`Entry::Begin`] is held to it once
+    /// more, in its own transaction.
+    async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError>;
 
     /// Gives the half-open provider's probe to a job, if it is to be had, and says how the provider is then: the
     /// job has it where the probe names it.
@@ -95,8 +101,16 @@ pub trait Store: Send + Sync {
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError>;
 
     /// Deletes settled jobs (never `manual` ones) that ended before `before`, with their runs and attempts, at
-    /// most `limit` of them; and what else is that old and of no use any more: ticks, notices.
+    /// most `limit` of them; and what else is that old and of no use any more: ticks, notices. What was spent stays
+    /// known for 400 days more.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Keys of the vault that were staged before a time and never delivered, oldest first; those of runs that are
+    /// open are not among them.
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
+
+    /// Forgets staged keys whose files are gone.
+    async fn unstage(&self, keys: &[String]) -> Result<(), StoreError>;
 
     /// What a database wants done now and then: statistics, and the write-ahead log kept in bounds.
     async fn tend(&self) -> Result<(), StoreError>;

@@ -11,6 +11,9 @@ const MAX_SLUG: usize = 80;
 /// The most characters of a file's ending.
 const MAX_EXTENSION: usize = 8;
 
+/// The most characters of a name before its ending: slug or asset, job and digest.
+const LONGEST_WORDS: usize = 160;
+
 /// The name of one file in the vault: `hero-image/my-article-7-1f3a90bc.png`.
 ///
 /// Always one folder and one file, of lower-case ASCII letters, digits, hyphens and one dot, whatever the
@@ -41,6 +44,28 @@ impl VaultKey {
         let extension = if extension.is_empty() { "bin" } else { extension.as_str() };
         let file = format!("{words}-{}-{unique:08x}.{extension}", job.0.unsigned_abs());
         Self { folder: asset.as_str().to_owned(), file }
+    }
+
+    /// Reads a name back from a row of the ledger; `None` for anything that [`VaultKey::new`] does not write.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (folder, file) = text.split_once('/')?;
+        let (words, extension) = file.rsplit_once('.')?;
+        let folder = AssetName::parse(folder).ok().filter(|asset| asset.as_str() == folder)?;
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let named = !words.is_empty() && words.chars().all(|c| is_plain(c) || c == '-');
+        let ends = (1..=MAX_EXTENSION).contains(&extension.len()) && extension.chars().all(is_plain);
+        (named && ends && words.len() <= LONGEST_WORDS)
+            .then(|| Self { folder: folder.as_str().to_owned(), file: file.to_owned() })
+    }
+
+    /// Whether it can be the name of something that was made for this job.
+    #[must_use]
+    pub fn is_of(&self, asset: &AssetName, job: JobId) -> bool {
+        let mut parts = self.file.rsplitn(3, '-');
+        let (_, number) = (parts.next(), parts.next());
+        self.folder == asset.as_str()
+            && number.is_some_and(|number| *number == job.0.unsigned_abs().to_string())
     }
 
     /// The asset's folder.
@@ -86,6 +111,35 @@ mod tests {
 
     fn key(slug: &str, attempt: &str, extension: &str) -> VaultKey {
         VaultKey::new(&AssetName::parse("hero-image").expect("valid"), slug, JobId(7), attempt, extension)
+    }
+
+    #[test]
+    fn a_name_is_read_back_and_nothing_else_is() {
+        for slug in ["my-article", "../../etc/passwd", "日本語", &"x".repeat(500)] {
+            let written = key(slug, "t", "png");
+            assert_eq!(VaultKey::parse(&written.to_string()), Some(written), "{slug:?}");
+        }
+        for hostile in [
+            "",
+            "/",
+            "hero-image/",
+            "hero-image/.png",
+            "hero-image/a",
+            "hero-image/a.",
+            "../a-7-1f3a90bc.png",
+            "hero-image/../a.png",
+            "hero-image/a/b.png",
+            "/etc/passwd.png",
+            "heroImage/a-7-1f3a90bc.png",
+            "hero-image/A.png",
+            "hero-image/a b.png",
+            "hero-image/.keeping-a.part",
+            "hero-image/a.p/g",
+            "hero-image/a.verylongext",
+            "hero-image/a\0.png",
+        ] {
+            assert_eq!(VaultKey::parse(hostile), None, "{hostile:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ const FILE_MODE: u32 = 0o666;
 pub struct LocalVault {
     root: PathBuf,
     public_url: Option<Url>,
+    file_mode: u32,
 }
 
 impl LocalVault {
@@ -36,7 +37,24 @@ impl LocalVault {
         }
         std::fs::create_dir_all(root).map_err(|e| io_error("create the vault's folder", root, e))?;
         let root = root.canonicalize().map_err(|e| io_error("reach the vault's folder", root, e))?;
-        Ok(Self { root, public_url })
+        Ok(Self { root, public_url, file_mode: FILE_MODE })
+    }
+
+    /// Opens a folder for this process's user alone, making it where there is none: for outputs that wait for the
+    /// real vault.
+    ///
+    /// # Errors
+    /// When it cannot be made, or somebody else could write in it.
+    pub fn private(root: &Path) -> Result<Self, VaultError> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+        made.map_err(|e| io_error("create", root, e))?;
+        let found = std::fs::symlink_metadata(root).map_err(|e| io_error("reach", root, e))?;
+        let own = found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+        if !own || found.mode() & 0o077 != 0 {
+            let source = io::Error::new(ErrorKind::PermissionDenied, "it is not this user's alone");
+            return Err(io_error("use", root, source));
+        }
+        Ok(Self { file_mode: 0o600, ..Self::open(root, None)? })
     }
 
     /// The folder, by its real path.
@@ -60,11 +78,23 @@ impl LocalVault {
         url.into()
     }
 
+    /// Work with the disk, on a thread that may wait for it.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        key: &VaultKey,
+        work: impl FnOnce(&Self, &VaultKey) -> Result<T, VaultError> + Send + 'static,
+    ) -> Result<T, VaultError> {
+        let (vault, key) = (self.clone(), key.clone());
+        tokio::task::spawn_blocking(move || work(&vault, &key))
+            .await
+            .map_err(|error| VaultError::Stopped(error.to_string()))?
+    }
+
     fn keep_blocking(&self, key: &VaultKey, bytes: &[u8]) -> Result<Kept, VaultError> {
         let folder = self.folder(key)?;
         let path = folder.join(key.file());
         let kept = || Kept { url: self.url(key, &path), bytes: bytes.len() as u64 };
-        let temporary = written(&folder, bytes).map_err(|e| io_error("write", &path, e))?;
+        let temporary = written(&folder, bytes, self.file_mode).map_err(|e| io_error("write", &path, e))?;
         match temporary.persist_noclobber(&path) {
             Ok(()) => {
                 sync_folder(&folder)?;
@@ -80,6 +110,36 @@ impl LocalVault {
                 }
             }
             Err(refused) => Err(io_error("put in place", &path, refused.error)),
+        }
+    }
+
+    fn find_blocking(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        let Some(path) = self.standing(key)? else { return Ok(None) };
+        std::fs::read(&path).map(|bytes| Some(bytes.into())).map_err(|e| io_error("read", &path, e))
+    }
+
+    fn remove_blocking(&self, key: &VaultKey) -> Result<(), VaultError> {
+        let Some(path) = self.standing(key)? else { return Ok(()) };
+        std::fs::remove_file(&path).map_err(|e| io_error("remove", &path, e))
+    }
+
+    /// Where a plain file stands under a key, if one does.
+    fn standing(&self, key: &VaultKey) -> Result<Option<PathBuf>, VaultError> {
+        let folder = self.root.join(key.folder());
+        let path = folder.join(key.file());
+        match std::fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(io_error("reach", &path, error)),
+        }
+        let real = folder.canonicalize().map_err(|e| io_error("reach", &folder, e))?;
+        if real.starts_with(&self.root) {
+            Ok(Some(path))
+        } else {
+            Err(VaultError::Escapes { path: folder, target: real })
         }
     }
 
@@ -103,19 +163,24 @@ impl LocalVault {
 #[async_trait]
 impl Vault for LocalVault {
     async fn keep(&self, key: &VaultKey, bytes: Bytes) -> Result<Kept, VaultError> {
-        let (vault, key) = (self.clone(), key.clone());
-        tokio::task::spawn_blocking(move || vault.keep_blocking(&key, &bytes))
-            .await
-            .map_err(|error| VaultError::Stopped(error.to_string()))?
+        self.blocking(key, move |vault, key| vault.keep_blocking(key, &bytes)).await
+    }
+
+    async fn find(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        self.blocking(key, Self::find_blocking).await
+    }
+
+    async fn remove(&self, key: &VaultKey) -> Result<(), VaultError> {
+        self.blocking(key, Self::remove_blocking).await
     }
 }
 
 /// A hidden temporary file beside its place, whole and on disk; it goes away unless it is put in place.
-fn written(folder: &Path, bytes: &[u8]) -> io::Result<TempPath> {
+fn written(folder: &Path, bytes: &[u8], mode: u32) -> io::Result<TempPath> {
     let mut file = tempfile::Builder::new()
         .prefix(".keeping-")
         .suffix(".part")
-        .permissions(Permissions::from_mode(FILE_MODE))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
     file.write_all(bytes)?;
     file.as_file().sync_all()?;

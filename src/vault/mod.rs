@@ -21,6 +21,19 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// When the file is not kept. The failure is the daemon's own trouble, never a provider's.
     async fn keep(&self, key: &VaultKey, bytes: Bytes) -> Result<Kept, VaultError>;
+
+    /// The file under a key, where there is one.
+    ///
+    /// # Errors
+    /// When the vault cannot be asked.
+    async fn find(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError>;
+
+    /// Takes away what stands under a key that was never delivered; nothing there is no mistake. Only keys that
+    /// the ledger has staged may be named.
+    ///
+    /// # Errors
+    /// When the file is still there.
+    async fn remove(&self, key: &VaultKey) -> Result<(), VaultError>;
 }
 
 /// A file that is kept.

@@ -1,5 +1,6 @@
 //! The daemon's proof: the real binary on a real file, its rows put in through the `sqlite3` shell.
 
+mod budgets;
 mod fallback;
 mod fleet;
 mod hands;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use backstop::domain::accept::{Acceptance, Aspect};
 use backstop::domain::ask::{Ask, Body, Output};
 use backstop::domain::asset::Medium;
+use backstop::domain::budget::Budget;
 use backstop::domain::failure::Failure;
 use backstop::domain::name::{AssetName, ProviderName};
 use backstop::domain::provider::{Key, OnUnknown, Provider, Repeat};
@@ -35,6 +36,7 @@ fn provider(protocol: &str, medium: Medium, options: Value) -> Provider {
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Free,
         price_micros: 0,
+        budget: Budget::default(),
         fingerprint: String::new(),
         options,
     }

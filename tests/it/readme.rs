@@ -141,7 +141,7 @@ fn its_verbs_are_the_programs() {
 #[test]
 fn its_columns_are_the_databases() {
     let folder = demo();
-    for table in ["jobs", "manual_queue", "health"] {
+    for table in ["jobs", "manual_queue", "health", "budgets"] {
         let told: BTreeSet<String> = rows(&format!("column of `{table}`"))
             .into_iter()
             .flat_map(|row| words(first_cell(row)))

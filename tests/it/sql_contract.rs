@@ -1,5 +1,6 @@
 //! The SQL contract, through Debian's own `sqlite3` shell: what works, what is refused, and what follows.
 
+mod budgets;
 mod life;
 mod migration;
 mod refusals;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use backstop::domain::accept::Acceptance;
 use backstop::domain::asset::{Asset, Medium, OnExhausted};
+use backstop::domain::budget::Budget;
 use backstop::domain::chain::Chain;
 use backstop::domain::name::{AssetName, ProviderName};
 use backstop::domain::provider::{Key, OnUnknown, Provider, Repeat};
@@ -163,6 +165,7 @@ fn assets() -> Vec<Asset> {
         on_exhausted: OnExhausted::Manual,
         window: None,
         concurrency: None,
+        budget: Budget::default(),
     };
     vec![
         asset("hero-image", Medium::Image, &["gemini-3.1-flash-image", "lummi", "manual"]),
@@ -190,6 +193,7 @@ fn providers() -> Vec<Provider> {
         on_unknown: OnUnknown::Next,
         repeat: Repeat::Free,
         price_micros: 0,
+        budget: Budget::default(),
         fingerprint: "f".to_owned(),
         options: serde_json::Map::new(),
     };

@@ -187,3 +187,49 @@ proptest! {
         prop_assert_eq!(key.to_string().matches('/').count(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_kept_file_is_found_again_and_can_be_taken_away() {
+    let (home, vault) = vault();
+    assert_eq!(vault.find(&key("my-article")).await.expect("asked"), None);
+    vault.remove(&key("my-article")).await.expect("nothing there is no mistake");
+    vault.keep(&key("my-article"), Bytes::from_static(b"picture")).await.expect("kept");
+    let found = vault.find(&key("my-article")).await.expect("asked");
+    assert_eq!(found.as_deref(), Some(b"picture".as_slice()));
+    vault.remove(&key("my-article")).await.expect("removed");
+    assert_eq!(vault.find(&key("my-article")).await.expect("asked"), None);
+
+    // A link is nobody's delivery, and a folder that leads out of the vault is not followed.
+    let folder = home.path().join("assets/hero-image");
+    let outside = home.path().join("outside");
+    fs::create_dir(&outside).expect("made");
+    fs::write(outside.join("secret"), b"secret").expect("written");
+    symlink(outside.join("secret"), folder.join(key("my-article").file())).expect("linked");
+    assert_eq!(vault.find(&key("my-article")).await.expect("asked"), None);
+    vault.remove(&key("my-article")).await.expect("left alone");
+    fs::remove_dir_all(&folder).expect("removed");
+    fs::write(outside.join(key("my-article").file()), b"secret").expect("written");
+    symlink(&outside, &folder).expect("linked");
+    assert!(matches!(vault.find(&key("my-article")).await, Err(VaultError::Escapes { .. })));
+    assert!(matches!(vault.remove(&key("my-article")).await, Err(VaultError::Escapes { .. })));
+    assert_eq!(names(&outside).len(), 2);
+}
+
+#[tokio::test]
+async fn a_private_vault_is_its_users_alone() {
+    let home = TempDir::new().expect("a folder");
+    let root = home.path().join("in-hand");
+    let vault = LocalVault::private(&root).expect("opens");
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!(mode(&root), 0o700);
+    vault.keep(&key("my-article"), Bytes::from_static(b"picture")).await.expect("kept");
+    assert_eq!(mode(&root.join("hero-image").join(key("my-article").file())), 0o600);
+    LocalVault::private(&root).expect("opens again");
+
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o770)).expect("opened to the group");
+    let refused = LocalVault::private(&root).expect_err("others could write there").to_string();
+    assert!(refused.contains("not this user's alone"), "{refused}");
+    let linked = home.path().join("linked");
+    symlink(home.path(), &linked).expect("linked");
+    LocalVault::private(&linked).expect_err("a link");
+}

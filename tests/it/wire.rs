@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use backstop::domain::accept::{Acceptance, Aspect};
 use backstop::domain::ask::{Answer, Ask, Body, Output};
 use backstop::domain::asset::Medium;
+use backstop::domain::budget::Budget;
 use backstop::domain::failure::{Failure, FailureClass};
 use backstop::domain::name::{AssetName, ProviderName};
 use backstop::domain::provider::{Key, OnUnknown, Provider, Repeat};
@@ -47,6 +48,7 @@ fn provider(protocol: &str, base_url: &str) -> Provider {
         on_unknown: OnUnknown::Next,
         repeat: facts.repeat,
         price_micros: 700,
+        budget: Budget::default(),
         fingerprint: "f".to_owned(),
         options: Map::new(),
     }

@@ -64,6 +64,7 @@ impl World {
         Known {
             provider: self.providers.iter().find(|provider| provider.name == *label),
             health: self.healths.iter().find(|health| health.provider == *label),
+            used_up: None,
         }
     }
 

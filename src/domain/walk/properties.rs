@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{RULES, at, job};
 use super::*;
+use crate::domain::budget::tests::used_up;
 use crate::domain::plan::tests::{name, now};
 use crate::domain::time::to_text;
 
@@ -18,7 +19,7 @@ fn skip_reasons() -> impl Strategy<Value = SkipReason> {
     prop_oneof![
         Just(SkipReason::Unknown),
         Just(SkipReason::RefusedBefore),
-        Just(SkipReason::OverBudget),
+        Just(SkipReason::OverBudget(used_up())),
         Just(SkipReason::Held { class: "auth" }),
         seconds(2_000).prop_map(|until| SkipReason::Paused { until }),
         seconds(2_000).prop_map(|until| SkipReason::BreakerOpen { until }),

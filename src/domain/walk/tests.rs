@@ -1,6 +1,7 @@
 //! The rules of the walk, by example: a script of outcomes, and the trace of steps that must come of it.
 
 use super::*;
+use crate::domain::budget::tests::used_up;
 use crate::domain::plan::tests::{name, now};
 use crate::domain::provider::Repeat;
 
@@ -119,7 +120,9 @@ impl Story {
 fn spell_reasons(walk: &Walk) -> String {
     let spell = |reason: &LinkReason| {
         let skipped = if reason.skipped { "(skipped) " } else { "" };
-        format!("{skipped}{} {}", reason.provider, reason.why)
+        // The rest of that sentence has a test of its own.
+        let (why, _) = reason.why.split_once(": of the").unwrap_or((&reason.why, ""));
+        format!("{skipped}{} {why}", reason.provider)
     };
     walk.reasons().iter().map(spell).collect::<Vec<_>>().join(" | ")
 }
@@ -322,7 +325,7 @@ fn reasons_that_no_time_heals_do_not_bring_a_job_back() {
         SkipReason::Paused { until: at(60) },
         SkipReason::Held { class: "auth" },
         SkipReason::RefusedBefore,
-        SkipReason::OverBudget,
+        SkipReason::OverBudget(used_up()),
     ] {
         check(&[skip("a", reason)], job(), vec![], "person");
     }
@@ -341,7 +344,7 @@ fn one_link_that_heals_brings_the_job_back_and_jitter_spreads_it() {
 
 #[test]
 fn an_exhausted_run_gives_every_reason_in_order() {
-    let links = [skip("a", SkipReason::OverBudget), call("b"), call("c"), skip("d", open(60))];
+    let links = [skip("a", SkipReason::OverBudget(used_up())), call("b"), call("c"), skip("d", open(60))];
     let mut story = Story::of(walk(&links, job()));
     let refused = FailureClass::Refused { category: Some("violence".to_owned()) };
     story.plays(at_once(vec![failed(refused), failed(TRANSIENT), failed(TRANSIENT)]));
@@ -359,7 +362,7 @@ fn the_operator_decides_what_follows_an_unknown_outcome() {
     let check = |on_unknown, retries, outcomes: Vec<Outcome>, expected: &str, reasons: &str| {
         let links = [
             link("a", Decision::Call(CallRules { retries, ..RULES }), on_unknown),
-            skip("b", SkipReason::OverBudget),
+            skip("b", SkipReason::OverBudget(used_up())),
             call("c"),
         ];
         let mut story = Story::of(walk(&links, job()));
@@ -414,7 +417,7 @@ fn a_chain_of_manual_alone_asks_a_person() {
 fn a_gate_that_shut_between_plan_and_call_skips_the_link() {
     let links = [call("a"), call("b")];
     let mut story = Story::of(walk(&links, job()));
-    let outcomes = vec![Outcome::Skipped(SkipReason::OverBudget), Outcome::Delivered];
+    let outcomes = vec![Outcome::Skipped(SkipReason::OverBudget(used_up())), Outcome::Delivered];
     assert_eq!(story.plays(at_once(outcomes)), "a, b, fallback b");
     assert_eq!(story.reasons(), "(skipped) a over budget");
 }

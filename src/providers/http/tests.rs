@@ -163,23 +163,28 @@ fn a_forms_fields_are_plain_values() {
     );
 }
 
+/// Every mistake of these options: its key, and words of what it says.
+#[track_caller]
+fn check(options: Value, expected: &[(&str, &str)]) {
+    let provider = described(&options);
+    let said: Vec<String> = Http.mistakes(&provider).iter().map(|m| m.of_provider(&provider)).collect();
+    assert_eq!(said.len(), expected.len(), "{said:?}");
+    for (said, (key, words)) in said.iter().zip(expected) {
+        let key = format!("providers.house.{key}: ");
+        assert!(said.starts_with(&key) && said.contains(words), "{said} / {key}{words}");
+    }
+}
+
+/// Options that are right, but for these.
+fn with(changes: Value) -> Value {
+    let mut options = json!({"request": {"path": "v1/make", "body": {}}, "output": {"url": "u"}});
+    let fields = options.as_object_mut().expect("an object");
+    fields.extend(changes.as_object().expect("an object").clone());
+    options
+}
+
 #[test]
 fn every_mistake_is_named_by_its_key() {
-    let check = |options: Value, expected: &[(&str, &str)]| {
-        let mistakes = Http.mistakes(&described(&options));
-        let said: Vec<String> = mistakes.iter().map(|m| m.of_provider(&described(&options))).collect();
-        assert_eq!(said.len(), expected.len(), "{said:?}");
-        for (said, (key, words)) in said.iter().zip(expected) {
-            let key = format!("providers.house.{key}: ");
-            assert!(said.starts_with(&key) && said.contains(words), "{said} / {key}{words}");
-        }
-    };
-    let with = |changes: Value| {
-        let mut options = json!({"request": {"path": "v1/make", "body": {}}, "output": {"url": "u"}});
-        let fields = options.as_object_mut().expect("an object");
-        fields.extend(changes.as_object().expect("an object").clone());
-        options
-    };
     check(with(json!({})), &[]);
     check(json!({}), &[("request", "is missing"), ("output", "is missing")]);
     check(with(json!({"colour": 1})), &[("colour", "is unknown")]);
@@ -219,6 +224,10 @@ fn every_mistake_is_named_by_its_key() {
     check(with(json!({"hosts": ["*.ai"]})), &[("hosts", "is no host")]);
     let rules = json!({"classes": [{"status": 400, "class": "quota"}, {"class": "sad"}, 7]});
     check(with(rules), &[("classes.1", "\"sad\" is none"), ("classes.2", "invalid type")]);
+}
+
+#[test]
+fn every_mistake_of_a_question_or_an_operation_is_named_by_its_key() {
     let question = |check: Value| json!({"check": check});
     check(with(question(json!({"path": "v1/{{ model }}", "list": "data", "id": "id", "ends": "end"}))), &[]);
     for of_a_job in ["v1/{{ prompt }}", "v1/{{ operation }}"] {

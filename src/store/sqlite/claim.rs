@@ -103,7 +103,11 @@ async fn claim_once(
     request: &ClaimRequest,
 ) -> Result<(Claimed, u64), StoreError> {
     let mut room = Room::of(request);
-    let orphaned = room.choose(candidates(readers, ORPHANED, request).await?);
+    let orphaned = if request.take_over {
+        room.choose(candidates(readers, ORPHANED, request).await?)
+    } else {
+        Vec::new()
+    };
     let due = room.choose(candidates(readers, DUE, request).await?);
     let one_waits_to_be_alone = room.one_waits_to_be_alone;
     if due.is_empty() && orphaned.is_empty() {

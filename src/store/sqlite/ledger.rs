@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
+use crate::domain::budget::Reservation;
 use crate::domain::chain::MANUAL;
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, JobStatus};
@@ -18,10 +19,13 @@ use crate::store::ledger::{
 };
 
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
+use super::spending;
+use super::staged;
 
 pub(super) const BEGIN: &str = "
-    INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, fingerprint, started_at)
-    SELECT $1, $2, $3, $4, $5, $6, 'started', $7, $8
+    INSERT INTO attempts (run_id, job_id, position, repeat, provider, model, status, fingerprint, started_at, asset,
+                          reserved_micros)
+    SELECT $1, $2, $3, $4, $5, $6, 'started', $7, $8, $10, $11
     WHERE EXISTS (SELECT 1 FROM jobs WHERE id = $2 AND +lease_token = $9 AND +status = 'running')
     RETURNING id";
 
@@ -97,9 +101,13 @@ pub(super) async fn record(
     let mut ends: Vec<(usize, &RunEnd)> = Vec::new();
     for (place, (entry, answer)) in entries.iter().zip(&mut answers).enumerate() {
         match entry {
-            Entry::Begin { token, facts } => *answer = begin(&mut tx, token, facts).await?,
+            // One after another, so that those of one transaction are held to a budget together.
+            Entry::Begin { token, facts, reservation } => {
+                *answer = begin(&mut tx, token, facts, reservation).await?;
+            }
             Entry::Accept { attempt, job, operation } => accept(&mut tx, *attempt, *job, operation).await?,
             Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
+            Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
                 if book(&mut tx, result, &mut fresh).await? {
                     events.extend(&result.event);
@@ -127,6 +135,7 @@ pub(super) async fn record(
     let kept: Vec<&RunEnd> =
         ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
     end_runs(&mut tx, &kept, now).await?;
+    staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
     notify(&mut tx, &kept, now).await?;
     let health = remember_providers(&mut tx, &events, now).await?;
@@ -155,7 +164,12 @@ async fn begin(
     tx: &mut SqliteConnection,
     token: &LeaseToken,
     facts: &AttemptFacts,
+    reservation: &Reservation,
 ) -> Result<Recorded, StoreError> {
+    let (provider, at) = (&facts.provider, facts.started_at);
+    if let Some(used_up) = spending::used_up(tx, reservation, provider, at).await? {
+        return Ok(Recorded::OverBudget(used_up));
+    }
     let id: Option<i64> = sqlx::query_scalar(BEGIN)
         .bind(facts.run.0)
         .bind(facts.job.0)
@@ -164,11 +178,15 @@ async fn begin(
         .bind(facts.provider.as_str())
         .bind(facts.model.as_deref())
         .bind(&facts.fingerprint)
-        .bind(to_text(facts.started_at))
+        .bind(to_text(at))
         .bind(&token.0)
-        .fetch_optional(tx)
+        .bind(reservation.asset.as_str())
+        .bind(reservation.micros)
+        .fetch_optional(&mut *tx)
         .await?;
-    Ok(id.map_or(Recorded::LeaseGone, |id| Recorded::Begun(AttemptId(id))))
+    let Some(id) = id else { return Ok(Recorded::LeaseGone) };
+    spending::reserve(tx, reservation, provider, at).await?;
+    Ok(Recorded::Begun(AttemptId(id)))
 }
 
 async fn accept(
@@ -420,6 +438,7 @@ pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) ->
     for forgotten in FORGOTTEN {
         sqlx::query(forgotten).bind(to_text(before)).execute(&mut *tx).await?;
     }
+    spending::prune(&mut tx, before).await?;
     tx.commit().await?;
     Ok(deleted)
 }

@@ -40,14 +40,16 @@ async fn write_asset(tx: &mut SqliteConnection, asset: &Asset, now: &str) -> Res
     };
     // The WHERE leaves a row that says the same untouched, so that nobody who watches the file wakes up.
     let mut changed = sqlx::query(
-        "INSERT INTO assets (name, medium, chain, max_runs, give_up_after, on_exhausted, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)
+        "INSERT INTO assets (name, medium, chain, max_runs, give_up_after, on_exhausted, updated_at,
+             budget_day_micros, budget_month_micros)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (name) DO UPDATE SET medium = excluded.medium, chain = excluded.chain,
              max_runs = excluded.max_runs, give_up_after = excluded.give_up_after,
-             on_exhausted = excluded.on_exhausted, updated_at = excluded.updated_at
-         WHERE (medium, chain, max_runs, give_up_after, on_exhausted)
+             on_exhausted = excluded.on_exhausted, updated_at = excluded.updated_at,
+             budget_day_micros = excluded.budget_day_micros, budget_month_micros = excluded.budget_month_micros
+         WHERE (medium, chain, max_runs, give_up_after, on_exhausted, budget_day_micros, budget_month_micros)
              IS NOT (excluded.medium, excluded.chain, excluded.max_runs, excluded.give_up_after,
-                 excluded.on_exhausted)",
+                 excluded.on_exhausted, excluded.budget_day_micros, excluded.budget_month_micros)",
     )
     .bind(asset.name.as_str())
     .bind(asset.medium.as_str())
@@ -56,6 +58,8 @@ async fn write_asset(tx: &mut SqliteConnection, asset: &Asset, now: &str) -> Res
     .bind(i64::try_from(asset.give_up_after.as_secs()).unwrap_or(i64::MAX))
     .bind(on_exhausted)
     .bind(now)
+    .bind(asset.budget.day_micros)
+    .bind(asset.budget.month_micros)
     .execute(&mut *tx)
     .await?
     .rows_affected();
@@ -79,14 +83,16 @@ async fn write_provider(
     now: &str,
 ) -> Result<u64, StoreError> {
     let written = sqlx::query(
-        "INSERT INTO providers (name, title, protocol, medium, model, base_url, supported, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO providers (name, title, protocol, medium, model, base_url, supported, updated_at,
+             budget_day_micros, budget_month_micros)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (name) DO UPDATE SET title = excluded.title, protocol = excluded.protocol,
              medium = excluded.medium, model = excluded.model, base_url = excluded.base_url,
-             supported = excluded.supported, updated_at = excluded.updated_at
-         WHERE (title, protocol, medium, model, base_url, supported)
+             supported = excluded.supported, updated_at = excluded.updated_at,
+             budget_day_micros = excluded.budget_day_micros, budget_month_micros = excluded.budget_month_micros
+         WHERE (title, protocol, medium, model, base_url, supported, budget_day_micros, budget_month_micros)
              IS NOT (excluded.title, excluded.protocol, excluded.medium, excluded.model, excluded.base_url,
-                 excluded.supported)",
+                 excluded.supported, excluded.budget_day_micros, excluded.budget_month_micros)",
     )
     .bind(provider.name.as_str())
     .bind(&provider.title)
@@ -96,6 +102,8 @@ async fn write_provider(
     .bind(provider.base_url.as_deref())
     .bind(provider.supported)
     .bind(now)
+    .bind(provider.budget.day_micros)
+    .bind(provider.budget.month_micros)
     .execute(tx)
     .await?;
     Ok(written.rows_affected())

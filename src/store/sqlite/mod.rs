@@ -11,7 +11,9 @@ pub mod open;
 #[cfg(test)]
 mod plans;
 mod runs;
+mod spending;
 mod spoiled;
+mod staged;
 mod ticks;
 mod watch;
 
@@ -21,6 +23,7 @@ use async_trait::async_trait;
 
 use crate::domain::asset::Asset;
 use crate::domain::breaker::{Probe, ProviderHealth};
+use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
@@ -101,6 +104,10 @@ impl Store for SqliteStore {
         ledger::record(&self.pools.writer, entries, now).await
     }
 
+    async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
+        spending::spending(&self.pools.readers, at).await
+    }
+
     async fn take_probe(
         &self,
         provider: &ProviderName,
@@ -145,6 +152,14 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
         ledger::prune(&self.pools.writer, before, limit).await
+    }
+
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+        staged::stale(&self.pools.readers, before, limit).await
+    }
+
+    async fn unstage(&self, keys: &[String]) -> Result<(), StoreError> {
+        staged::unstage(&self.pools.writer, keys).await
     }
 
     async fn tend(&self) -> Result<(), StoreError> {

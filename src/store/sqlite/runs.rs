@@ -13,7 +13,7 @@ use crate::domain::job::{Job, JobId, RunId};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::plan::{Override, bend};
 use crate::domain::time::to_text;
-use crate::store::claim::{Claim, ClaimRequest, OpenRun, PastAttempt, Refusal};
+use crate::store::claim::{Claim, ClaimRequest, OpenRun, PastAttempt, Refusal, StagedFile};
 use crate::store::error::StoreError;
 
 /// More attempts than this no run of ours ever makes.
@@ -36,8 +36,10 @@ const ADOPTED_RUNS: &str = "
     WHERE r.finished_at IS NULL";
 
 const PAST_ATTEMPTS: &str = "
-    SELECT a.id, a.run_id, a.position, a.provider, a.status, a.class, a.error, a.operation, a.fingerprint
+    SELECT a.id, a.run_id, a.position, a.provider, a.status, a.class, a.error, a.operation, a.fingerprint,
+        s.key, s.output
     FROM json_each($1) AS r JOIN attempts AS a ON a.run_id = r.value
+    LEFT JOIN staged AS s ON s.attempt_id = a.id AND s.run_id = a.run_id AND octet_length(s.output) <= 1048576
     ORDER BY a.id";
 
 pub(super) const REFUSALS: &str = "
@@ -175,7 +177,15 @@ fn past_attempt(row: &SqliteRow) -> Result<PastAttempt, String> {
         error: row.try_get("error").map_err(unreadable)?,
         operation: row.try_get("operation").map_err(unreadable)?,
         fingerprint: row.try_get("fingerprint").map_err(unreadable)?,
+        // Without it the call is one of unknown outcome, as ever.
+        staged: staged(row).unwrap_or_default(),
     })
+}
+
+fn staged(row: &SqliteRow) -> Result<Option<StagedFile>, sqlx::Error> {
+    let key: Option<String> = row.try_get("key")?;
+    let output: Option<String> = row.try_get("output")?;
+    Ok(key.zip(output).map(|(key, output)| StagedFile { key, output }))
 }
 
 async fn refusals(

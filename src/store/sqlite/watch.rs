@@ -17,6 +17,8 @@ const NET: u32 = 20;
 /// did, a hint that costs a hundredth of it.
 pub(super) struct Watch {
     connection: SqlitePool,
+    path: PathBuf,
+    file: Option<(u64, u64)>,
     log: PathBuf,
     seen: Mutex<Seen>,
 }
@@ -42,7 +44,13 @@ impl Watch {
             .await?;
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
-        Ok(Self { connection, log: PathBuf::from(log), seen: Mutex::default() })
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            file: identity(path),
+            log: PathBuf::from(log),
+            seen: Mutex::default(),
+        })
     }
 
     /// The database's version; from memory where the log has not changed since it was read.
@@ -51,6 +59,10 @@ impl Watch {
         let stamp = stamp(&self.log);
         if let Some(version) = self.remembered(stamp) {
             return Ok(version);
+        }
+        // A file that is there no more is still written to, and nobody would ever see it.
+        if self.file.is_some() && identity(&self.path) != self.file {
+            return Err(StoreError::Moved { path: self.path.clone() });
         }
         let version = sqlx::query_scalar("PRAGMA data_version").fetch_one(&self.connection).await?;
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Seen { stamp, version, looks: 0 };
@@ -67,6 +79,10 @@ impl Watch {
         let holds = stamp.is_some() && seen.stamp == stamp && seen.looks < NET;
         holds.then_some(seen.version)
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn stamp(log: &Path) -> Option<Stamp> {
@@ -96,6 +112,14 @@ mod tests {
             seen = watch.version().await.expect("reads");
         }
         assert_ne!(seen, first, "seen within {NET} looks even if the file's clock stood still");
+        std::fs::rename(&path, folder.path().join("elsewhere.db")).expect("moves");
+        let moved = async {
+            for _ in 0..=NET {
+                watch.version().await?;
+            }
+            Ok::<(), StoreError>(())
+        };
+        assert!(matches!(moved.await, Err(StoreError::Moved { .. })));
         watch.close().await;
         pools.close().await;
     }

@@ -245,6 +245,23 @@ fn the_rest_of_the_file_is_read() {
 }
 
 #[test]
+fn budgets_are_read_to_the_micro_dollar() {
+    let config = loaded(
+        "[assets.hero-image]\nchain = [\"lummi\"]\nbudget = { day = 4.35, month = 0.000001 }\n\
+         [providers.lummi]\nbudget = { month = 1000000000 }\n",
+    );
+    let hero = config.assets.iter().find(|asset| asset.name.as_str() == "hero-image").expect("there");
+    assert_eq!((hero.budget.day_micros, hero.budget.month_micros), (Some(4_350_000), Some(1)));
+    let lummi = config.providers.iter().find(|one| one.name == label_of("lummi")).expect("there");
+    let most = Some(1_000_000_000_000_000);
+    assert_eq!((lummi.budget.day_micros, lummi.budget.month_micros), (None, most));
+    let shown = config.redacted_json();
+    assert_eq!(shown["assets"]["hero-image"]["budget"], json!({ "day": 4.35, "month": 0.000_001 }));
+    assert_eq!(shown["providers"]["lummi"]["budget"], json!({ "month": 1e9 }));
+    assert!(shown["providers"]["title-card"].get("budget").is_none());
+}
+
+#[test]
 fn paths_start_where_the_operator_expects() {
     let folder = tempfile::tempdir().expect("a folder");
     let home = folder.path().join("etc");
@@ -311,11 +328,11 @@ fn the_documented_file_says_what_holds_and_loads_with_everything_switched_on() {
 fn every_key() -> Vec<String> {
     let text = "queue = { zzz = 1 }\nvault = { zzz = 1 }\nretention = { zzz = 1 }\nlog = { zzz = 1 }\n\
                 on_manual = { zzz = 1 }\nrecurring = [{ zzz = 1 }]\n\
-                assets.hero-image = { zzz = 1, accept = { zzz = 1 }, window = { zzz = 1 } }\n\
+                assets.hero-image = { zzz = 1, budget = { zzz = 1 }, accept = { zzz = 1 }, window = { zzz = 1 } }\n\
                 providers.lummi = { zzz = 1, api_key = { zzz = 1 } }\n";
     let said = super::said(super::load_text(text));
     let lists: Vec<&str> =
         said.iter().filter_map(|line| line.split("the keys known here are ").nth(1)).collect();
-    assert_eq!(lists.len(), 11, "{said:?}");
+    assert_eq!(lists.len(), 12, "{said:?}");
     lists.iter().flat_map(|list| list.split(", ")).map(str::to_owned).collect()
 }

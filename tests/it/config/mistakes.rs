@@ -295,11 +295,38 @@ fn keys_and_addresses() {
 }
 
 #[test]
+fn budgets() {
+    let lummi = |line: &str, expected: &str| check(&format!("[providers.lummi]\n{line}\n"), expected);
+    let dollars = "must be dollars from 0 to 1000000000, with at most 6 decimals";
+    lummi("budget = { day = -1 }", &format!("providers.lummi.budget.day: {dollars}; it is -1"));
+    lummi("budget = { day = 0.0000001 }", &format!("providers.lummi.budget.day: {dollars}; it is 0.0000001"));
+    lummi("budget = { month = \"5\" }", &format!("providers.lummi.budget.month: {dollars}; it is \"5\""));
+    lummi(
+        "budget = { month = 1e10 }",
+        &format!("providers.lummi.budget.month: {dollars}; it is 10000000000"),
+    );
+    lummi("budget = { month = nan }", &format!("providers.lummi.budget.month: {dollars}; it is NaN"));
+    lummi(
+        "budget = 5",
+        "providers.lummi.budget: must be a table, not a whole number; write it as [providers.lummi.budget]",
+    );
+    lummi(
+        "budget = {}",
+        "providers.lummi.budget: says no limit; write budget = { day = 5.00, month = 100 }, or one of the two",
+    );
+    lummi("budget = { dya = 5 }", "providers.lummi.budget.dya: unknown key; did you mean \"day\"?");
+    check(
+        "[assets.hero-image]\nchain = [\"lummi\"]\nbudget = { week = 5 }\n",
+        "assets.hero-image.budget.week: unknown key; the keys known here are day, month",
+    );
+}
+
+#[test]
 fn what_a_provider_is() {
     let lummi = |line: &str, expected: &str| check(&format!("[providers.lummi]\n{line}\n"), expected);
     lummi(
         "quality = \"high\"",
-        "providers.lummi.quality: unknown key; the keys known here are api_key, base_url, \
+        "providers.lummi.quality: unknown key; the keys known here are api_key, base_url, budget, \
          concurrency, medium, model, on_unknown, price, protocol, retries, timeout, title, trip_after",
     );
     lummi("price = -1", "providers.lummi.price: must be a number from 0 to 10000; it is -1");

@@ -1,9 +1,11 @@
 //! The daemon from within, with a vendor and a vault that misbehave on demand.
 
+mod clocks;
 mod ownership;
+mod vault;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,15 +17,15 @@ use backstop::domain::ask::{Answer, Ask, Body, Output};
 use backstop::domain::failure::{Failure, FailureClass};
 use backstop::domain::job::JobId;
 use backstop::domain::name::{AssetName, ProviderName};
-use backstop::domain::time::{Timestamp, after};
+use backstop::domain::time::{Clock, Timestamp, after, to_text};
 use backstop::providers::{Generate, catalog};
 use backstop::store::sqlite::SqliteStore;
 use backstop::store::{ClaimRequest, LeaseToken, Store, Wanted};
-use backstop::vault::{Kept, Vault, VaultError, VaultKey};
-use bytes::Bytes;
+use backstop::vault::{LocalVault, Vault};
 use tokio::task::JoinHandle;
 
 use super::{PATIENCE, Place, texts};
+use vault::FakeVault;
 
 fn now() -> Timestamp {
     #[allow(clippy::disallowed_methods, reason = "the real store keeps real times")]
@@ -121,23 +123,6 @@ impl Generate for FakeVendor {
     }
 }
 
-/// A vault whose disk is full for the first few files.
-#[derive(Default)]
-struct FakeVault {
-    full_for: AtomicUsize,
-    tries: AtomicUsize,
-}
-
-#[async_trait]
-impl Vault for FakeVault {
-    async fn keep(&self, key: &VaultKey, bytes: Bytes) -> Result<Kept, VaultError> {
-        if self.tries.fetch_add(1, Ordering::SeqCst) < self.full_for.load(Ordering::SeqCst) {
-            return Err(VaultError::Full { path: key.to_string().into() });
-        }
-        Ok(Kept { url: format!("file:///vault/{key}"), bytes: bytes.len() as u64 })
-    }
-}
-
 /// A queue and everything a daemon over it is made of.
 struct House {
     place: Place,
@@ -145,6 +130,9 @@ struct House {
     store: Arc<SqliteStore>,
     vendor: Arc<FakeVendor>,
     vault: Arc<FakeVault>,
+    /// By how many seconds the clock was set forward.
+    forward: Arc<AtomicI64>,
+    spool: Arc<dyn Vault>,
 }
 
 impl House {
@@ -153,7 +141,14 @@ impl House {
         let sources = Sources { working_directory: place.folder.path().to_owned(), ..Sources::default() };
         let config = load(&sources, catalog(), now()).expect("a configuration");
         let (store, _) = SqliteStore::open(&place.file("backstop.db")).await.expect("opens");
-        Self { place, config, store: Arc::new(store), vendor, vault: Arc::new(vault) }
+        let spool = LocalVault::private(&place.file("in-hand")).expect("a folder");
+        let (vault, spool) = (Arc::new(vault), Arc::new(spool));
+        Self { place, config, store: Arc::new(store), vendor, vault, forward: Arc::default(), spool }
+    }
+
+    fn clock(&self) -> Clock {
+        let forward = Arc::clone(&self.forward);
+        Arc::new(move || now() + chrono::TimeDelta::seconds(forward.load(Ordering::SeqCst)))
     }
 
     async fn daemon(&self, stop: &Stop) -> Daemon {
@@ -165,10 +160,11 @@ impl House {
         let parts = Parts {
             store: Arc::clone(&self.store) as Arc<dyn Store>,
             book: book.expect("compiles"),
-            clock: Arc::new(now),
+            clock: self.clock(),
             // The shortest waits.
             random: Arc::new(|| 0.0),
             lock_folder: self.place.folder.path().to_owned(),
+            spool: Some(Arc::clone(&self.spool) as Arc<dyn Vault>),
         };
         Daemon::new(parts, stop.clone()).await.expect("a daemon")
     }
@@ -230,6 +226,29 @@ async fn an_operation_is_handed_back_at_a_stop_and_polled_on_by_the_next_daemon(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_is_polled_on_though_its_budget_is_used_up_and_is_settled_with_what_it_cost() {
+    let delivers =
+        |_: &str, _| Says::Costly("A text that is long enough to be published.".to_owned(), 30_000);
+    let vendor = FakeVendor::new(|_, _| Says::Accepted, delivers);
+    let address = || "http://127.0.0.1:9/v1".to_owned();
+    let configuration = texts("[\"house\", \"second\"]", &[("second", address()), ("house", address())]);
+    let limited = format!("{configuration}price = 0.05\nbudget = {{ month = 0.05 }}\n");
+    let house = House::new(&limited, vendor, FakeVault::default()).await;
+    let stop = Stop::default();
+    let daemon = house.serve(&stop).await;
+    house.place.enqueue("long");
+    house.place.shows("SELECT status, reserved_micros FROM attempts", "accepted|50000");
+    stop.soon.cancel();
+    ended(daemon).await.expect("a clean end");
+    let counters = "SELECT DISTINCT reserved_micros, spent_micros FROM spending";
+    house.place.finds(counters, "50000|0");
+    house.drain().await;
+    house.place.finds("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
+    house.place.finds(counters, "0|30000");
+    assert_eq!((house.vendor.calls("house"), house.vendor.calls("second")), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operation_of_other_settings_is_not_asked_after() {
     let vendor =
         FakeVendor::new(|_, before| if before == 0 { Says::Accepted } else { words() }, |_, _| words());
@@ -262,53 +281,6 @@ async fn an_operation_that_does_not_end_leaves_the_links_after_it_their_time() {
     house
         .place
         .finds("SELECT status, class FROM attempts WHERE provider = 'house'", "unknown|unknown_outcome");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_vault_in_trouble_costs_no_second_call() {
-    let vendor = FakeVendor::new(|_, _| Says::Text("long ".repeat(20_000)), |_, _| words());
-    let vault = FakeVault { full_for: AtomicUsize::new(2), ..FakeVault::default() };
-    let house = House::new(&two_links("accept = { max_chars = 200000 }"), vendor, vault).await;
-    house.place.enqueue("large");
-    house.drain().await;
-    house.place.finds(
-        "SELECT status, provider, url LIKE 'file:///vault/social-text/large-%.txt', text FROM jobs",
-        "done|house|1|",
-    );
-    house.place.finds("SELECT status, count(*) FROM attempts", "delivered|1");
-    assert_eq!((house.vendor.calls("house"), house.vault.tries.load(Ordering::SeqCst)), (1, 3));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lasting_trouble_of_our_own_comes_back_to_the_same_link_and_blames_nobody() {
-    let vendor = FakeVendor::new(|_, _| Says::Text("long ".repeat(20_000)), |_, _| words());
-    let vault = FakeVault { full_for: AtomicUsize::new(usize::MAX), ..FakeVault::default() };
-    let configuration = two_links("accept = { max_chars = 200000 }\ndeadline = \"2s\"")
-        .replace("[\"house\", \"second\"]", "[\"claude-haiku-4-5\", \"house\"]");
-    let house = House::new(&configuration, vendor, vault).await;
-    house.place.enqueue("large");
-    house.drain().await;
-    house.place.finds(
-        "SELECT status, runs, error LIKE '%internal: the vault: no space left%' FROM jobs",
-        "pending|0|1",
-    );
-    house.place.finds("SELECT run_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM jobs", "1");
-    house.place.finds("SELECT outcome FROM runs", "");
-    house.place.sql("UPDATE jobs SET run_at = 'now'");
-    house.drain().await;
-    house.place.finds("SELECT run_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM jobs", "1");
-    house.vault.full_for.store(0, Ordering::SeqCst);
-    house.place.sql("UPDATE jobs SET run_at = 'now'");
-    house.drain().await;
-    house.place.finds("SELECT status, provider, runs FROM jobs", "done|house|1");
-    house.place.finds("SELECT id, outcome FROM runs", "1|delivered");
-    house.place.finds(
-        "SELECT provider, status, class, repeat FROM attempts ORDER BY position, id",
-        "claude-haiku-4-5|skipped||0\nhouse|failed|internal|0\nhouse|failed|internal|1\nhouse|delivered||2",
-    );
-    house
-        .place
-        .finds("SELECT consecutive_failures, last_error FROM provider_health WHERE provider = 'house'", "0|");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -382,6 +354,7 @@ async fn only_what_is_held_is_renewed_of_a_claim() {
     };
     let request = ClaimRequest {
         now,
+        take_over: true,
         lease_until: after(now, Duration::from_secs(60)),
         token: token.clone(),
         owner: "somebody".to_owned(),

@@ -90,7 +90,12 @@ fn taken_up(links: &[PlannedLink], past: Vec<(usize, u32, Outcome)>) -> Story {
 
 #[test]
 fn a_run_is_taken_up_where_it_was_left() {
-    let links = [skip("a", SkipReason::OverBudget), call("b"), call("c"), call("d")];
+    let links = [
+        skip("a", SkipReason::OverBudget(crate::domain::budget::tests::used_up())),
+        call("b"),
+        call("c"),
+        call("d"),
+    ];
     let check = |past: Vec<(usize, u32, Outcome)>, outcomes, expected: &str, reasons: &str| {
         let mut story = taken_up(&links, past);
         assert_eq!(story.plays(at_once(outcomes)), expected);
@@ -144,6 +149,18 @@ fn trouble_that_stopped_a_run_does_not_stop_it_again() {
         let mut story = taken_up(&links, vec![(0, calls, internal())]);
         assert_eq!(story.plays(at_once(vec![internal()])), expected, "it looks less and less often");
     }
+}
+
+#[test]
+fn a_job_comes_back_for_what_it_has_bought_and_cannot_have_yet() {
+    let links = [call("a"), call("b")];
+    let mut story = taken_up(&links, vec![(0, 1, failed(FailureClass::Auth))]);
+    story.walk.wait_for(1, 1, "the vault is away".to_owned(), now(), 0.0);
+    assert_eq!(story.plays(vec![]), "back here in 5s");
+    assert_eq!(story.reasons(), "a auth: oops | b internal: the vault is away");
+    let mut story = taken_up(&links, vec![(1, 1, Outcome::Delivered)]);
+    story.walk.wait_for(0, 1, "too late".to_owned(), now(), 0.0);
+    assert_eq!(story.plays(vec![]), "fallback b", "the run is past it");
 }
 
 #[test]

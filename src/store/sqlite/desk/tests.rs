@@ -83,6 +83,8 @@ fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
         other @ (StoreError::Busy(_)
         | StoreError::NoSuchJob { .. }
         | StoreError::Full
+        | StoreError::Disk(_)
+        | StoreError::Moved { .. }
         | StoreError::Corrupt(_)
         | StoreError::Schema { .. }
         | StoreError::File { .. }

@@ -1,5 +1,6 @@
 //! Whose a job is: one that was sent round again, one that runs alone, one that ends beside its call.
 
+use backstop::domain::budget::{Budget, Reservation};
 use backstop::domain::job::RunId;
 use backstop::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, Recorded};
 
@@ -112,7 +113,7 @@ async fn a_job_stays_alone_when_it_comes_back_and_three_deaths_alone_make_it_a_p
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_paid_is_booked_when_the_job_goes_while_the_vault_cannot_keep_its_file() {
     let vendor = FakeVendor::new(|_, _| Says::Costly("long ".repeat(20_000), 7), |_, _| words());
-    let vault = FakeVault { full_for: AtomicUsize::new(usize::MAX), ..FakeVault::default() };
+    let vault = FakeVault::full();
     let configuration = format!("[queue]\nlease = \"2s\"\n{}", two_links("accept = { max_chars = 200000 }"));
     let house = House::new(&configuration, vendor, vault).await;
     let stop = Stop::default();
@@ -186,7 +187,7 @@ async fn a_late_verdict_does_not_fall_on_the_attempt_that_has_its_number_now() {
         house.place.enqueue(slug);
         let claim = house.claim().await;
         let facts = facts(&claim);
-        let entry = Entry::Begin { token: claim.token, facts: facts.clone() };
+        let entry = Entry::Begin { token: claim.token, facts: facts.clone(), reservation: unlimited() };
         let written = house.store.record(&[entry], now()).await.expect("written");
         match written.answers.as_slice() {
             [Recorded::Begun(row)] => (*row, facts),
@@ -213,6 +214,7 @@ impl House {
         let wanted = Wanted { asset: asset.name.clone(), chain: asset.chain.clone(), most: 1, shares: None };
         let request = ClaimRequest {
             now: now(),
+            take_over: true,
             lease_until: after(now(), Duration::from_secs(60)),
             token: LeaseToken("0123456789abcdef0123".to_owned()),
             owner: "somebody".to_owned(),
@@ -223,6 +225,11 @@ impl House {
         };
         self.store.claim_due(&request).await.expect("claimed").claims.remove(0)
     }
+}
+
+fn unlimited() -> Reservation {
+    let (asset, none) = (AssetName::parse("social-text").expect("valid"), Budget::default());
+    Reservation { asset, micros: 0, provider_budget: none, asset_budget: none }
 }
 
 fn facts(claim: &Claim) -> AttemptFacts {
