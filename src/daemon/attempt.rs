@@ -14,7 +14,7 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
-use crate::domain::walk::{Call, Outcome};
+use crate::domain::walk::{Call, LEAST_CALL, Outcome};
 use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry};
 use crate::vault::VaultKey;
 
@@ -48,9 +48,13 @@ impl Run {
     /// Calls one link and says what came of it. A failure is in the ledger when this returns; a delivery is
     /// written with the end of the run.
     pub(super) async fn attempt(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
-        let Some(_permit) = self.permit(call).await? else {
+        let resumes = self.resumed.as_ref().is_some_and(|(position, ..)| *position == call.position);
+        // An operation is under way at its vendor, and an output is in hand, whoever has a permit here: neither is left
+        // because none is free.
+        let permit = if resumes { self.free_permit(call) } else { self.permit(call).await? };
+        if !resumes && permit.is_none() {
             return Ok(Outcome::Skipped(SkipReason::Busy));
-        };
+        }
         let Some(call) = &call.starting_at(self.now()) else {
             return Ok(Outcome::Skipped(SkipReason::Busy));
         };
@@ -58,7 +62,7 @@ impl Run {
             return Ok(Outcome::Skipped(SkipReason::Unknown));
         };
         let fingerprint = page.provider.fingerprint.clone();
-        let resumed = self.resumed.take_if(|(position, ..)| *position == call.position);
+        let resumed = self.resumed.take_if(|_| resumes);
         if resumed.is_none()
             && let Some(instead) = self.shut(call, &fingerprint).await
         {
@@ -69,14 +73,14 @@ impl Run {
         self.ask.repeat = call.repeat;
         self.ask.idempotency_key = format!("backstop-{}-{}-{}", facts.run, facts.position, facts.repeat);
         let deadline = after(self.now(), call.time);
-        let (begun, answer) = match resumed {
+        let (answer, begun) = match resumed {
             Some((_, row, resumed)) => {
                 self.open = Some(row);
                 let (key, answer) = match resumed {
                     Resumed::Operation(operation) => (None, Answer::Accepted { operation }),
                     Resumed::Output(found) => (Some(found.key), Answer::Output(found.output)),
                 };
-                (Begun { facts, row: Some(row), key }, Ok(answer))
+                (Ok(answer), Begun { facts, row: Some(row), key })
             }
             None => {
                 let row = match self.begin_paid(call, &facts).await? {
@@ -85,8 +89,8 @@ impl Run {
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
-                let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
-                (begun, answer)
+                let left = between(self.now(), deadline);
+                (self.call(call, &begun, left).await?, begun)
             }
         };
         let made = match answer {
@@ -116,11 +120,19 @@ impl Run {
         let Some(page) = self.book.providers.get(&call.provider) else { return Ok(None) };
         let waiting = Arc::clone(&page.permits).acquire_owned();
         tokio::select! {
-            permit = waiting => Ok(permit.ok()),
-            () = tokio::time::sleep(call.time) => Ok(None),
+            biased;
             () = self.hold.cancelled.cancelled() => Err(Interrupt::LeaseGone),
             () = self.shared.stop.soon.cancelled() => Err(Interrupt::Stopping),
+            permit = waiting => Ok(permit.ok()),
+            () = tokio::time::sleep(call.time) => Ok(None),
         }
+    }
+
+    /// A permit for the call, where one is free.
+    fn free_permit(&mut self, call: &Call) -> Option<OwnedSemaphorePermit> {
+        let reserved = self.reserved.take().filter(|(provider, _)| *provider == call.provider);
+        let page = self.book.providers.get(&call.provider)?;
+        reserved.map(|(_, permit)| permit).or_else(|| Arc::clone(&page.permits).try_acquire_owned().ok())
     }
 
     /// Looks at the gate once more: other jobs may have shut it since this run was planned. Takes the probe
@@ -152,9 +164,24 @@ impl Run {
         }
     }
 
+    /// Calls, in the time that is `left`: what the ledger took of it is not given again, or the call would outlive the
+    /// probe it is, and take the time of the links after it.
+    async fn call(
+        &self,
+        call: &Call,
+        begun: &Begun,
+        left: Duration,
+    ) -> Result<Result<Answer, Failure>, Interrupt> {
+        if left < call.time.min(LEAST_CALL) / 2 {
+            let why = "the database took the intent so late that no time was left; nothing was sent";
+            return Ok(Err(Failure::internal(why)));
+        }
+        self.interruptible(begun, self.guarded_call(call, left)).await
+    }
+
     /// The call itself. A panic in a translator is a failed attempt, not a dead daemon.
-    async fn guarded_call(&self, call: &Call) -> Result<Answer, Failure> {
-        let calling = self.book.generate.call(&call.provider, &self.ask, call.time);
+    async fn guarded_call(&self, call: &Call, left: Duration) -> Result<Answer, Failure> {
+        let calling = self.book.generate.call(&call.provider, &self.ask, left);
         AssertUnwindSafe(calling).catch_unwind().await.unwrap_or_else(|_| {
             Err(Failure::unusable("the provider's translator panicked; please report this"))
         })
@@ -168,6 +195,7 @@ impl Run {
         calling: impl Future<Output = T>,
     ) -> Result<T, Interrupt> {
         let interrupt = tokio::select! {
+            biased;
             answer = calling => return Ok(answer),
             () = self.hold.cancelled.cancelled() => Interrupt::LeaseGone,
             () = self.shared.stop.now.cancelled() => Interrupt::Stopping,

@@ -1,6 +1,6 @@
 //! The ledger on SQLite: many entries in one transaction, each fenced on its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
@@ -124,16 +124,17 @@ pub(super) async fn record(
         }
     }
     insert_settled(&mut tx, &fresh).await?;
-    let held = end_jobs(&mut tx, &ends, now).await?;
-    for (place, end) in &ends {
-        if !held.contains(&end.job.0)
-            && let Some(answer) = answers.get_mut(*place)
-        {
-            *answer = Recorded::LeaseGone;
+    let mut kept: Vec<&RunEnd> = Vec::with_capacity(ends.len());
+    for round in rounds(ends) {
+        let held = end_jobs(&mut tx, &round, now).await?;
+        for (place, end) in round {
+            if held.contains(&end.job.0) {
+                kept.push(end);
+            } else if let Some(answer) = answers.get_mut(place) {
+                *answer = Recorded::LeaseGone;
+            }
         }
     }
-    let kept: Vec<&RunEnd> =
-        ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
     end_runs(&mut tx, &kept, now).await?;
     staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
@@ -271,14 +272,26 @@ async fn insert_settled(tx: &mut SqliteConnection, fresh: &[&AttemptResult]) -> 
     Ok(())
 }
 
+/// Ends in groups that name each job once: a job that was cancelled and sent round again may end twice in one
+/// transaction, and the answer of a statement does not say by which token.
+fn rounds(ends: Vec<(usize, &RunEnd)>) -> Vec<Vec<(usize, &RunEnd)>> {
+    let mut seen: HashMap<i64, usize> = HashMap::with_capacity(ends.len());
+    let mut rounds: Vec<Vec<(usize, &RunEnd)>> = Vec::new();
+    for (place, end) in ends {
+        let round = seen.entry(end.job.0).and_modify(|round| *round += 1).or_default();
+        match rounds.get_mut(*round) {
+            Some(ends) => ends.push((place, end)),
+            None => rounds.push(vec![(place, end)]),
+        }
+    }
+    rounds
+}
+
 async fn end_jobs(
     tx: &mut SqliteConnection,
     ends: &[(usize, &RunEnd)],
     now: Timestamp,
 ) -> Result<HashSet<i64>, StoreError> {
-    if ends.is_empty() {
-        return Ok(HashSet::new());
-    }
     let rows: Value = ends.iter().map(|(_, end)| job_row(end)).collect();
     let held: Vec<i64> =
         sqlx::query_scalar(END_JOBS).bind(rows.to_string()).bind(to_text(now)).fetch_all(tx).await?;

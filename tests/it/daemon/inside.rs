@@ -163,6 +163,7 @@ impl House {
             clock: self.clock(),
             // The shortest waits.
             random: Arc::new(|| 0.0),
+            fresh: Arc::new(|| uuid::Uuid::new_v4().simple().to_string()),
             lock_folder: self.place.folder.path().to_owned(),
             spool: Some(Arc::clone(&self.spool) as Arc<dyn Vault>),
         };
