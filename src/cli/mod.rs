@@ -7,6 +7,7 @@ mod clock;
 mod demo;
 pub mod drain;
 mod enqueue;
+mod force;
 mod health;
 mod jobs;
 mod logs;

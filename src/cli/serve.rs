@@ -9,8 +9,8 @@ use crate::config::{Config, Sources};
 use crate::daemon::{Progress, Stop};
 use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
-use crate::store::Store;
 
+use super::force::Force;
 use super::remembered::Remembered;
 use super::said::told;
 use super::{plan, signals, wire};
@@ -36,8 +36,9 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let opened = wire::open(config, Arc::clone(&clock)).await?;
     let stop = Stop::default();
     let daemon = wire::daemon(&opened, stop.clone()).await?;
-    let reload = reload(sources, &opened, daemon.reloader());
-    let listening = signals::listen(stop.clone(), reload)?;
+    let force = Force::new(&opened, daemon.reloader());
+    let listening = signals::listen(stop.clone(), reload(sources, Arc::clone(&force)))?;
+    let following = tokio::spawn(force.follow_keys());
     let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
     // While it stops there are no passes to feed the watchdog with, so systemd must know that it stops.
     let stopping = tokio::spawn(async move {
@@ -56,6 +57,7 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let ended = daemon.serve().await;
     stopping.abort();
     feeding.abort();
+    following.abort();
     listening.abort();
     opened.store.close().await;
     let done = ended?;
@@ -64,7 +66,7 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
 }
 
 /// A daemon without a key runs well and delivers nothing: its log should say why.
-fn warn_of_idle_chains(config: &Config, clock: &Clock) {
+pub(super) fn warn_of_idle_chains(config: &Config, clock: &Clock) {
     for asset in &config.assets {
         let plan = plan::plan(config, asset, None, &Remembered::default(), clock());
         let nobody = plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_)));
@@ -79,35 +81,13 @@ fn warn_of_idle_chains(config: &Config, clock: &Clock) {
 }
 
 /// What SIGHUP does: reads the configuration again. A bad one changes nothing and says why.
-fn reload(
-    sources: Sources,
-    opened: &wire::Opened,
-    replace: impl Fn(crate::daemon::book::Book) + Send + Sync + 'static,
-) -> impl Fn() + Send + 'static {
-    let (store, clock) = (Arc::clone(&opened.store), Arc::clone(&opened.clock));
-    let database = wire::database_path(&opened.config).to_owned();
-    let replace = Arc::new(replace);
+fn reload(sources: Sources, force: Arc<Force>) -> impl Fn() + Send + 'static {
     let sources = Arc::new(sources);
     move || {
-        let (store, clock, replace) = (Arc::clone(&store), Arc::clone(&clock), Arc::clone(&replace));
-        let (sources, database) = (Arc::clone(&sources), database.clone());
+        let (sources, force) = (Arc::clone(&sources), Arc::clone(&force));
         tokio::spawn(async move {
-            let read = async {
-                let config = wire::configuration(&sources, &clock)?;
-                anyhow::ensure!(
-                    wire::database_path(&config) == database,
-                    "queue.database cannot change while the daemon runs; restart it"
-                );
-                let book = wire::book(&config, &clock)?;
-                store.mirror(&config.assets, &config.providers, clock()).await?;
-                anyhow::Ok((book, config))
-            };
-            match read.await {
-                Ok((book, config)) => {
-                    replace(book);
-                    warn_of_idle_chains(&config, &clock);
-                    tracing::info!("the configuration was read again and is in force");
-                }
+            match force.reload(&sources).await {
+                Ok(()) => tracing::info!("the configuration was read again and is in force"),
                 Err(error) => {
                     tracing::error!("the configuration was read again and changes nothing: {}", told(&error));
                 }

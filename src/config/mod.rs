@@ -21,6 +21,7 @@ mod vault;
 use std::path::{Path, PathBuf};
 
 use crate::domain::asset::Asset;
+use crate::domain::name::ProviderName;
 use crate::domain::provider::{Catalog, Provider};
 use crate::domain::time::Timestamp;
 
@@ -98,6 +99,17 @@ pub fn load(sources: &Sources, catalog: &Catalog, now: Timestamp) -> Result<Conf
     }
     let subject = file.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     Err(ConfigErrors { subject, mistakes: mistakes.into_vec() })
+}
+
+impl Config {
+    /// This configuration with the keys that lie in files as they are now, and whose those are; `None` where none is
+    /// another. Reads files, and nothing else of the configuration.
+    #[must_use]
+    pub fn with_fresh_keys(&self) -> Option<(Self, Vec<ProviderName>)> {
+        let mut fresh = self.clone();
+        let changed = providers::refresh_keys(&mut fresh.providers, &mut fresh.secrets);
+        (!changed.is_empty()).then_some((fresh, changed))
+    }
 }
 
 fn read(context: &Context<'_>, mut root: Table<'_>, source: ReadFrom) -> Config {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -109,8 +110,10 @@ impl Reading<'_> {
             protocol: facts.name.clone(),
             supported: facts.supported,
             medium,
-            fingerprint: secrets::fingerprint(
-                [Some(&facts.name), base_url.as_deref(), target.model.as_deref()],
+            fingerprint: fingerprint(
+                &facts.name,
+                base_url.as_deref(),
+                target.model.as_deref(),
                 secrets.key(self.name),
             ),
             model: target.model,
@@ -280,6 +283,27 @@ impl Reading<'_> {
             (true, None) => PROGRAM_CONCURRENCY,
         }
     }
+}
+
+/// Takes keys that were written anew since the configuration was read; whose they are. A provider with another key has
+/// another fingerprint, which opens the way again where its vendor had refused the old one.
+pub(super) fn refresh_keys(providers: &mut [Provider], secrets: &mut Secrets) -> Vec<ProviderName> {
+    let changed = secrets.refresh();
+    for provider in providers.iter_mut().filter(|provider| changed.contains(&provider.name)) {
+        provider.key = Key::Present;
+        let (base_url, model) = (provider.base_url.as_deref(), provider.model.as_deref());
+        provider.fingerprint = fingerprint(&provider.protocol, base_url, model, secrets.key(&provider.name));
+    }
+    changed
+}
+
+fn fingerprint(
+    protocol: &str,
+    base_url: Option<&str>,
+    model: Option<&str>,
+    key: Option<&SecretString>,
+) -> String {
+    secrets::fingerprint([Some(protocol), base_url, model], key)
 }
 
 /// Whether a repeat of a call is free, where the protocol cannot know: it leaves that to the description.

@@ -19,7 +19,11 @@ const MAX_KEY_BYTES: u64 = 64 * 1024;
 
 /// The keys of all providers that have one.
 #[derive(Clone, Default)]
-pub struct Secrets(BTreeMap<ProviderName, Secret>);
+pub struct Secrets {
+    found: BTreeMap<ProviderName, Secret>,
+    /// The keys that lie in files of the operator's, there or not: those may be written anew at any time.
+    files: BTreeMap<ProviderName, PathBuf>,
+}
 
 #[derive(Clone)]
 struct Secret {
@@ -31,24 +35,47 @@ impl Secrets {
     /// A provider's key.
     #[must_use]
     pub fn key(&self, provider: &ProviderName) -> Option<&SecretString> {
-        self.0.get(provider).map(|secret| &secret.value)
+        self.found.get(provider).map(|secret| &secret.value)
     }
 
     /// Where a provider's key was found: `env LUMMI_API_KEY`, `file /run/...`, `credential lummi`.
     #[must_use]
     pub fn found_in(&self, provider: &ProviderName) -> Option<&str> {
-        self.0.get(provider).map(|secret| secret.found_in.as_str())
+        self.found.get(provider).map(|secret| secret.found_in.as_str())
     }
 
     /// Adds a key, for providers that are made without a file.
     pub fn insert(&mut self, provider: ProviderName, value: SecretString, found_in: &str) {
-        self.0.insert(provider, Secret { value, found_in: found_in.to_owned() });
+        self.found.insert(provider, Secret { value, found_in: found_in.to_owned() });
+    }
+
+    /// Whether any key lies in a file, and so may change while the daemon runs.
+    #[must_use]
+    pub fn are_in_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// Reads the files again, and keeps what is in them now; whose key is another one. A file that is away or empty
+    /// for the moment changes nothing: whoever writes it may be at it.
+    pub(super) fn refresh(&mut self) -> Vec<ProviderName> {
+        let mut changed = Vec::new();
+        for (provider, path) in self.files.clone() {
+            let Ok(value) = from_file(&path) else { continue };
+            if self.key(&provider).is_some_and(|key| key.expose_secret() == value.expose_secret()) {
+                continue;
+            }
+            self.insert(provider.clone(), value, &in_file(&path));
+            changed.push(provider);
+        }
+        changed
     }
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(name, secret)| (name.as_str(), &secret.found_in))).finish()
+        f.debug_map()
+            .entries(self.found.iter().map(|(name, secret)| (name.as_str(), &secret.found_in)))
+            .finish()
     }
 }
 
@@ -139,9 +166,11 @@ pub(super) fn find(
     let found = match wish {
         Wish::None => return Key::NotNeeded,
         Wish::Environment(name) => in_environment(context, name),
-        Wish::File(path) => from_file(path)
-            .map(|value| (value, format!("file {}", path.display())))
-            .map_err(|why| format!("file {} ({why})", path.display())),
+        Wish::File(path) => {
+            secrets.files.insert(provider.clone(), path.clone());
+            let said = in_file(path);
+            from_file(path).map(|value| (value, said.clone())).map_err(|why| format!("{said} ({why})"))
+        }
         Wish::Credential(name) => in_credentials(context, name),
         Wish::Catalog(names) => by_catalog(context, provider, names),
     };
@@ -188,6 +217,10 @@ fn by_catalog(context: &Context<'_>, provider: &ProviderName, names: &[String]) 
         looked_in = format!("{looked_in}, credential {} or {provider}", names.join(" or "));
     }
     Err(looked_in)
+}
+
+fn in_file(path: &Path) -> String {
+    format!("file {}", path.display())
 }
 
 fn from_file(path: &Path) -> Result<SecretString, String> {

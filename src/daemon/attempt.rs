@@ -240,7 +240,7 @@ impl Run {
                 Ok(Ok(Answer::Output(output))) => return Ok(Ok(output)),
                 Ok(Ok(Answer::Accepted { .. })) => failures = PollFailures::default(),
                 Ok(Err(failure)) => {
-                    if failures.is_verdict(&failure.class) {
+                    if failure.ends_operation || failures.is_verdict(&failure.class) {
                         return Ok(Err(failure));
                     }
                     tracing::debug!(provider = %call.provider, %failure, "a poll without answer");
@@ -252,7 +252,7 @@ impl Run {
 
     /// Books a failed attempt at once, so that the breaker learns of it while the run goes on.
     async fn fail(&mut self, begun: Begun, failure: Failure) -> Result<Outcome, Interrupt> {
-        let Failure { class, message, http_status, request_id, cost_micros } = failure;
+        let Failure { class, message, http_status, request_id, cost_micros, ends_operation: _ } = failure;
         if std::mem::take(&mut self.put_by) {
             // Its verdict waits with its output: the job comes back for it.
             self.log_failure(&begun.facts.provider, &class, &message);

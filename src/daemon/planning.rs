@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::{Map, Value};
+
 use crate::domain::ask::Ask;
 use crate::domain::budget::{Spending, UsedUp};
 use crate::domain::chain::Chain;
@@ -10,7 +12,7 @@ use crate::domain::plan::{Circumstances, Decision, Known, Override, Plan, draw};
 use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::walk::Call;
-use crate::providers::reservation;
+use crate::providers::{SEARCHED_INPUT, reservation};
 use crate::store::{AttemptFacts, AttemptId, Claim, Entry, Recorded};
 
 use super::book::{AssetPage, Book};
@@ -54,6 +56,20 @@ pub(super) async fn plan(task: &Task, ask: &Ask, digest: &str) -> Plan {
         }
     }
     plan
+}
+
+/// Digest of what a provider can refuse: the prompt, and what a search reads beside it. Other keywords are another
+/// question to a library that had nothing for the first ones.
+pub(super) fn digest(prompt: &str, input: &Map<String, Value>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(prompt.as_bytes());
+    for name in SEARCHED_INPUT {
+        if let Some(value) = input.get(name) {
+            // No prompt holds a zero byte, so no prompt reads like another with keywords.
+            hasher.update(b"\0").update(name.as_bytes()).update(b"\0").update(value.to_string().as_bytes());
+        }
+    }
+    hasher.finalize().to_hex().chars().take(32).collect()
 }
 
 fn is_polled(claim: &Claim, name: &ProviderName) -> bool {

@@ -80,7 +80,7 @@ pub(super) struct Run {
     pub(super) attempted: bool,
     /// The last failure of the chain's first provider in this run.
     pub(super) primary_failure: Option<(ProviderName, String)>,
-    /// Digest of the prompt.
+    /// Digest of what is asked for.
     pub(super) digest: String,
     /// Whether somebody refused the prompt.
     pub(super) refused: bool,
@@ -127,7 +127,7 @@ impl Run {
     }
 
     async fn begin(task: Task, prompt: String) -> Self {
-        let digest: String = blake3::hash(prompt.as_bytes()).to_hex().chars().take(32).collect();
+        let digest = planning::digest(&prompt, &task.claim.job.input);
         let ask = ask(&task.page.asset, &task.claim, prompt);
         let plan = planning::plan(&task, &ask, &digest).await;
         let Task { shared, book, page, claim, hold, reserved } = task;

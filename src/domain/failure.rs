@@ -153,17 +153,33 @@ pub struct Failure {
     pub request_id: Option<String>,
     /// What the failed call cost all the same, in micro-dollars.
     pub cost_micros: i64,
+    /// Whether an operation has ended with it: whatever its class, asking after the operation again would not
+    /// change the answer.
+    pub ends_operation: bool,
 }
 
 impl Failure {
     /// A failure of this class, without the facts of an HTTP exchange.
     pub fn new(class: FailureClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), http_status: None, request_id: None, cost_micros: 0 }
+        Self {
+            class,
+            message: message.into(),
+            http_status: None,
+            request_id: None,
+            cost_micros: 0,
+            ends_operation: false,
+        }
     }
 
     /// The usual failure of checks: an answer that is no asset.
     pub fn unusable(why: impl Into<String>) -> Self {
         Self::new(FailureClass::Unusable, why)
+    }
+
+    /// The same as the end of an operation.
+    #[must_use]
+    pub fn of_ended_operation(self) -> Self {
+        Self { ends_operation: true, ..self }
     }
 
     /// Trouble of our own: disk, database, vault.

@@ -15,7 +15,7 @@ use super::classify;
 use super::cost::{Tokens, cost_micros, count};
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
-use super::question::{Asked, Found};
+use super::question::{Asked, Found, Listing};
 use super::vendor_error::VendorError;
 
 /// The answer's budget where the operator names none: the API requires one.
@@ -76,10 +76,16 @@ impl Protocol for Anthropic {
     }
 
     fn answer(&self, asked: &Asked<'_>, reply: &HttpReply) -> Result<Found, Failure> {
-        match asked.json(reply)?.get("id") {
-            Some(Value::String(_)) => Ok(Found::LISTED),
-            Some(_) | None => Err(Failure::unusable("the answer describes no model")),
+        let entry = asked.json(reply)?;
+        let text = |field: &str| entry.get(field).and_then(Value::as_str);
+        if text("id").is_none() {
+            return Err(Failure::unusable("the answer describes no model"));
         }
+        let ends = text("retires_at").and_then(|day| day.get(..10)?.parse().ok());
+        // Entries stay when their models are gone.
+        let gone = text("lifecycle") == Some("retired") && ends.is_none();
+        let listing = if gone { Listing::Missing } else { Listing::Listed { ends } };
+        Ok(Found { proves_key: true, model: Some(listing) })
     }
 
     fn interpret(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
@@ -101,6 +107,7 @@ impl Protocol for Anthropic {
     }
 }
 
+/// The version of October 2026 answers 400 to a temperature, which this one still takes.
 fn version() -> Vec<(Cow<'static, str>, String)> {
     vec![("anthropic-version".into(), "2023-06-01".to_owned())]
 }

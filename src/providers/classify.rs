@@ -64,7 +64,8 @@ const REFUSED_WORDS: &[&str] = &[
 
 const AUTH: &[&str] = &["invalid_api_key", "api_key_invalid", "authentication_error", "permission_error"];
 
-const RETIRED: &[&str] = &["model_not_found", "model_deprecated", "model_retired"];
+/// ElevenLabs' voices end as models do.
+const RETIRED: &[&str] = &["model_not_found", "model_deprecated", "model_retired", "voice_not_found"];
 
 /// What is said of a model that is gone, besides its name.
 const RETIRED_WORDS: &[&str] =

@@ -1,7 +1,7 @@
 //! Gemini Omni's videos, by background interactions.
 //!
-//! Rests on recordings by third parties of 2026: errors have a string as code, an unknown id is a 400, and a
-//! model that declines completes with words alone.
+//! Rests on recordings by third parties of 2026 (errors have a string as code, an unknown id is a 400, a model that
+//! declines completes with words alone) and on Google's SDK: faults stand in `errors`, or beside a step's content.
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -31,6 +31,7 @@ struct Interaction {
     model: Option<String>,
     steps: Option<Vec<Step>>,
     error: Option<Value>,
+    errors: Option<Vec<Value>>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +39,8 @@ struct Step {
     #[serde(rename = "type")]
     kind: Option<String>,
     content: Option<Vec<Part>>,
+    /// A `google.rpc.Status`.
+    error: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -132,16 +135,19 @@ impl Protocol for GeminiVideo {
                     id.ok_or_else(|| operation::unclear(call, "the answer names no interaction"))?;
                 Ok(Interpreted::Accepted { operation })
             }
-            Stage::Succeeded => interaction.film(call),
+            Stage::Succeeded => interaction.film(call, reply),
             Stage::Expired => Err(operation::lost(call.provider, "it has expired")),
-            Stage::Failed | Stage::Cancelled | Stage::Refused => Err(interaction.failed(call, reply, word)),
+            Stage::Failed | Stage::Cancelled | Stage::Refused => {
+                Err(interaction.failed(call, reply, word).of_ended_operation())
+            }
         }
     }
 }
 
 impl Interaction {
-    fn film(self, call: &Call<'_>) -> Result<Interpreted, Failure> {
+    fn film(self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
         let cost_micros = price(call.provider, call.ask);
+        let fault = self.fault().map(|fault| failure_of(fault, call, reply).of_ended_operation());
         let steps = self.steps.into_iter().flatten();
         let spoken = steps.filter(|step| step.kind.as_deref() == Some("model_output"));
         let mut declined = false;
@@ -154,7 +160,9 @@ impl Interaction {
             }
         }
         let Some(film) = film else {
-            return Err(if declined {
+            return Err(if let Some(fault) = fault {
+                fault
+            } else if declined {
                 let class = FailureClass::Refused { category: None };
                 Failure::new(class, "the model declined in words instead of filming")
             } else {
@@ -186,21 +194,34 @@ impl Interaction {
                 "the generation ended as budget_exceeded",
             );
         }
-        match self.error.as_ref().filter(|error| !error.is_null()) {
-            Some(error) if error.get("code").is_some_and(Value::is_string) => {
-                let found = classify::failure(call, reply, &VendorError::within(error));
-                Failure {
-                    message: found.message.replacen("answered 200", "the generation failed", 1),
-                    ..found
-                }
-            }
-            Some(error) => google::operation_failure(error),
+        match self.fault() {
+            Some(fault) => failure_of(fault, call, reply),
             None => {
                 let word: String = word.chars().take(40).collect();
                 Failure::unusable(format!("the generation ended as {word}"))
             }
         }
     }
+
+    /// What went wrong, wherever it stands: beside the status, or beside what a step holds.
+    fn fault(&self) -> Option<&Value> {
+        let of_steps = self.steps.iter().flatten().map(|step| step.error.as_ref());
+        let all =
+            [self.error.as_ref()].into_iter().chain(self.errors.iter().flatten().map(Some)).chain(of_steps);
+        all.flatten().find(|fault| !fault.is_null())
+    }
+}
+
+/// The failure of a generation: its code is a word of the interactions API, which may come at the end of an
+/// address, or a `google.rpc` number.
+fn failure_of(fault: &Value, call: &Call<'_>, reply: &HttpReply) -> Failure {
+    let Some(word) = fault.get("code").and_then(Value::as_str) else {
+        return google::operation_failure(fault);
+    };
+    let word = word.rsplit('/').next().unwrap_or(word);
+    let fault = json!({"code": word, "message": fault.get("message")});
+    let found = classify::failure(call, reply, &VendorError::within(&fault));
+    Failure { message: found.message.replacen("answered 200", "the generation failed", 1), ..found }
 }
 
 /// What the film that is asked for costs: it is known before, and no reply says otherwise.

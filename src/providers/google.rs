@@ -154,7 +154,7 @@ pub(super) fn operation_failure(error: &Value) -> Failure {
     };
     let code = code.map(|code| format!(" (code {code})")).unwrap_or_default();
     let tail = if words.trim().is_empty() { String::new() } else { format!(": {words}") };
-    Failure::new(class, format!("the generation failed{code}{tail}"))
+    Failure::new(class, format!("the generation failed{code}{tail}")).of_ended_operation()
 }
 
 /// A refusal in Google's words, with what its support code objects to.

@@ -83,6 +83,9 @@ const TRADE_WORDS: &[&str] = &[
     "write",
 ];
 
+/// What a search reads of a job's input, besides its prompt.
+pub const SEARCHED_INPUT: [&str; 2] = ["keywords", "title"];
+
 /// What to search for: `input.keywords` as they are, else the salient words of `input.title`, else those of the
 /// prompt, else those of the slug. Never empty, as a slug is not.
 pub(super) fn query(ask: &Ask) -> String {

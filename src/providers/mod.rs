@@ -31,6 +31,8 @@ mod question;
 #[cfg(test)]
 mod recorded;
 #[cfg(test)]
+mod recorded_kinds;
+#[cfg(test)]
 mod recorded_properties;
 mod reserving;
 mod scrub;
@@ -54,6 +56,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Clock;
 
 pub use catalog::catalog;
+pub use keywords::SEARCHED_INPUT;
 pub use question::{Finding, Found, Listing};
 pub use reserving::{reservation, usual_reservation};
 

@@ -73,8 +73,17 @@ pub(super) fn stage(word: &str) -> Stage {
     match plain {
         "succeeded" | "success" | "successful" | "completed" | "complete" | "done" | "ready" | "finished"
         | "ok" => Stage::Succeeded,
-        "failed" | "failure" | "fail" | "error" | "errored" | "aborted" | "incomplete" | "rejected"
-        | "requiresaction" | "budgetexceeded" => Stage::Failed,
+        "failed"
+        | "failure"
+        | "fail"
+        | "error"
+        | "errored"
+        | "aborted"
+        | "incomplete"
+        | "rejected"
+        | "requiresaction"
+        | "requirescontinuation"
+        | "budgetexceeded" => Stage::Failed,
         "cancelled" | "canceled" | "stopped" | "terminated" => Stage::Cancelled,
         "expired" | "timeout" | "timedout" | "deleted" | "tasknotfound" | "notfound" => Stage::Expired,
         "requestmoderated" | "contentmoderated" | "moderated" | "contentfiltered" | "nsfw" => Stage::Refused,

@@ -119,14 +119,35 @@ pub(super) fn recorded_protocols() -> Vec<String> {
     names
 }
 
-/// The body of every recorded reply, as JSON.
-pub(super) fn recorded_bodies(protocol: &str) -> Vec<Value> {
+/// What a recording is about.
+pub(super) struct Recorded {
+    /// The catalog's label, where the recording has one.
+    pub(super) label: Option<String>,
+    pub(super) status: u16,
+    pub(super) body: Value,
+    /// The failure class it must become; `None` where it is no failure.
+    pub(super) class: Option<String>,
+}
+
+/// Every recorded reply of a protocol.
+pub(super) fn recordings(protocol: &str) -> Vec<Recorded> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wire").join(protocol);
     let texts = std::fs::read_dir(folder).expect("a folder").map(|entry| {
         let path = entry.expect("an entry").path();
         std::fs::read_to_string(path).expect("a readable file")
     });
-    texts.map(|text| serde_json::from_str::<Recording>(&text).expect("a recording").body).collect()
+    let read = |text: String| {
+        let Recording { provider, status, body, expected, .. } =
+            serde_json::from_str(&text).expect("a recording");
+        let class = expected["class"].as_str().map(str::to_owned);
+        Recorded { label: provider.label, status, body, class }
+    };
+    texts.map(read).collect()
+}
+
+/// The body of every recorded reply, as JSON.
+pub(super) fn recorded_bodies(protocol: &str) -> Vec<Value> {
+    recordings(protocol).into_iter().map(|recorded| recorded.body).collect()
 }
 
 #[test]
@@ -246,5 +267,5 @@ fn complained(failure: &Failure) -> Value {
         | FailureClass::Internal => (None, None),
     };
     json!({"class": failure.class.as_str(), "until": until, "category": category, "message": failure.message,
-        "cost_micros": failure.cost_micros})
+        "cost_micros": failure.cost_micros, "ends_operation": failure.ends_operation.then_some(true)})
 }

@@ -8,6 +8,7 @@ mod hostile;
 mod inside;
 mod library;
 mod life;
+mod protocols;
 mod reload;
 mod schedule;
 mod vendor;
@@ -21,25 +22,27 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub(crate) use vendor::block_on;
+
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A folder with a configuration and its queue.
-struct Place {
+pub(crate) struct Place {
     folder: TempDir,
-    environment: Vec<(&'static str, String)>,
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Place {
     /// Writes the configuration and makes the queue.
-    fn new(configuration: &str) -> Self {
+    pub(crate) fn new(configuration: &str) -> Self {
         let place = Self { folder: tempfile::tempdir().expect("a folder"), environment: Vec::new() };
         place.configure(configuration);
         assert!(place.drain().success());
         place
     }
 
-    fn configure(&self, configuration: &str) {
+    pub(crate) fn configure(&self, configuration: &str) {
         fs::write(self.file("backstop.toml"), configuration).expect("written");
     }
 
@@ -56,7 +59,7 @@ impl Place {
     }
 
     /// Runs `drain` to its end.
-    fn drain(&self) -> ExitStatus {
+    pub(crate) fn drain(&self) -> ExitStatus {
         let log = fs::File::options().create(true).append(true).open(self.file("drain-log")).expect("a log");
         let child = self.backstop("drain").stdout(Stdio::null()).stderr(log).spawn();
         let mut serving = Serving { child: Killed(child.expect("the binary")), log: self.file("drain-log") };
@@ -87,7 +90,7 @@ impl Place {
         if shell.status.success() { Ok(text(shell.stdout)) } else { Err(text(shell.stderr)) }
     }
 
-    fn sql(&self, statements: &str) -> String {
+    pub(crate) fn sql(&self, statements: &str) -> String {
         self.try_sql(statements).unwrap_or_else(|error| panic!("{statements}\n{error}"))
     }
 
@@ -112,7 +115,7 @@ impl Place {
     }
 
     /// Everything that helps to understand a failure.
-    fn story(&self) -> String {
+    pub(crate) fn story(&self) -> String {
         let logs = (0..).map(|number| self.file(&format!("log-{number}"))).take_while(|log| log.exists());
         let logs = logs.chain([self.file("drain-log")]);
         let logs: String = logs.filter_map(|log| fs::read_to_string(log).ok()).collect();

@@ -52,6 +52,11 @@ impl Reply {
         Self::Http { status, headers, body: body.to_string().into_bytes() }
     }
 
+    /// A file.
+    pub(crate) fn file(content_type: &str, body: Vec<u8>) -> Self {
+        Self::Http { status: 200, headers: vec![("content-type", content_type.to_owned())], body }
+    }
+
     pub(crate) fn redirect(to: &str) -> Self {
         Self::Http { status: 302, headers: vec![("location", to.to_owned())], body: Vec::new() }
     }

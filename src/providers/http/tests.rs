@@ -184,6 +184,27 @@ fn with(changes: Value) -> Value {
 }
 
 #[test]
+fn a_question_brings_nothing_of_a_job() {
+    let check = |check: Value, expected: Option<(&str, &str)>| {
+        let options = json!({"request": {"path": "v1/make"}, "output": {"url": "u"}, "check": check});
+        let mistakes = Http.mistakes(&described(&options));
+        let said =
+            mistakes.iter().map(|mistake| (mistake.key.as_deref().unwrap_or(""), mistake.wrong.as_str()));
+        match (said.collect::<Vec<_>>().as_slice(), expected) {
+            ([], None) => {}
+            ([(key, said)], Some((at, words))) if *key == at && said.contains(words) => {}
+            (said, expected) => panic!("{said:?}, not {expected:?}"),
+        }
+    };
+    check(json!({"path": "v1/{{ model }}", "list": "data", "id": "id", "ends": "end"}), None);
+    for of_a_job in ["v1/{{ prompt }}", "v1/{{ operation }}"] {
+        check(json!({"path": of_a_job}), Some(("check.path", "undefined value")));
+    }
+    check(json!({"path": "v1/models", "list": "data"}), Some(("check.id", "is missing")));
+    check(json!({"path": "v1/make", "body": {}}), Some(("check", "unknown field `body`")));
+}
+
+#[test]
 fn every_mistake_is_named_by_its_key() {
     check(with(json!({})), &[]);
     check(json!({}), &[("request", "is missing"), ("output", "is missing")]);

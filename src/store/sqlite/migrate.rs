@@ -149,3 +149,42 @@ fn lock_path(database: &Path) -> PathBuf {
     name.push(".migrate-lock");
     PathBuf::from(name)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::open;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_of_before_budgets_keeps_its_rows_and_counts_the_calls_under_way() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backstop.db");
+        let pools = open::open(&path).await.expect("opens");
+        let released = FILES.into_iter().take(3).map(|(number, name, sql)| {
+            Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        });
+        Migrator::with_migrations(released.collect()).run(&pools.writer).await.expect("migrates");
+        for sql in [
+            "INSERT INTO assets (name, medium, chain, max_runs, give_up_after, on_exhausted, updated_at)
+             VALUES ('hero-image', 'image', '[\"lummi\"]', 3, 3600, 'manual', '2026')",
+            "INSERT INTO jobs (asset, slug) VALUES ('hero-image', 's')",
+            "INSERT INTO runs (job_id, number, chain, started_at) VALUES (1, 1, '[\"lummi\"]', '2026')",
+            "INSERT INTO attempts (run_id, job_id, position, provider, status, cost_micros, started_at)
+             VALUES (1, 1, 0, 'house', 'failed', 9, '2026-11-24T10:00:00.000Z'),
+                    (1, 1, 1, 'house', 'started', 0, '2026-11-24T10:00:00.000Z')",
+        ] {
+            sqlx::query(sql).execute(&pools.writer).await.expect(sql);
+        }
+        let migrated = migrate(&pools, &path).await.expect("migrates");
+        assert_eq!(migrated, Migrated { from: 3, to: newest() });
+        let settle = "UPDATE attempts SET status = 'delivered', cost_micros = 5 WHERE status = 'started'";
+        sqlx::query(settle).execute(&pools.writer).await.expect(settle);
+        let counters = "SELECT group_concat(scope || ' ' || period || ' ' || reserved_micros || ' ' || spent_micros, ', ')
+            FROM (SELECT * FROM spending ORDER BY scope, period)";
+        let found: String = sqlx::query_scalar(counters).fetch_one(&pools.readers).await.expect(counters);
+        let expected =
+            "asset 2026-11 0 5, asset 2026-11-24 0 5, provider 2026-11 0 5, provider 2026-11-24 0 5";
+        assert_eq!(found, expected);
+        pools.close().await;
+    }
+}

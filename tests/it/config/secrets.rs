@@ -6,7 +6,7 @@ use backstop::config::{Config, Sources, load};
 use backstop::domain::provider::Key;
 use secrecy::ExposeSecret;
 
-use super::{catalog, label_of, load_all, load_text, now, provider, sources};
+use super::{catalog, label_of, load_all, load_text, loaded, now, provider, sources};
 
 const KEY: &str = "sk-live-hunter2";
 
@@ -158,4 +158,32 @@ fn a_key_written_where_none_belongs_is_not_repeated() {
     let variables = [("BACKSTOP_PROVIDERS__LUMMI__API_KEY", KEY)];
     let errors = load_all("", &variables, &[("providers.lummi.api_key", KEY)]).expect_err("refused");
     assert!(!format!("{errors} {errors:?}").contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn a_key_in_a_file_is_taken_as_it_is_now() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, text) = (folder.path().join("token"), "[providers.lummi]\napi_key = { file = \"token\" }\n");
+    fs::write(folder.path().join("backstop.toml"), text).expect("written");
+    let config = load(&sources(folder.path()), &catalog::small(), now()).expect("valid");
+    assert!(matches!(provider(&config, "lummi").key, Key::Missing { .. }));
+    assert!(config.with_fresh_keys().is_none(), "still none");
+
+    fs::write(&file, format!("{KEY}\n")).expect("written");
+    let (first, changed) = config.with_fresh_keys().expect("a key has come");
+    assert_eq!(changed, [label_of("lummi")]);
+    assert_eq!((key(&first, "lummi").as_deref(), &provider(&first, "lummi").key), (Some(KEY), &Key::Present));
+    let read_anew = load(&sources(folder.path()), &catalog::small(), now()).expect("valid");
+    assert_eq!(provider(&first, "lummi"), provider(&read_anew, "lummi"), "as if it had always been there");
+
+    fs::write(&file, "another").expect("written");
+    let (second, _) = first.with_fresh_keys().expect("another key");
+    assert_ne!(provider(&second, "lummi").fingerprint, provider(&first, "lummi").fingerprint);
+    for broken in ["", "two\nlines"] {
+        fs::write(&file, broken).expect("written");
+        assert!(second.with_fresh_keys().is_none(), "{broken:?}");
+    }
+    fs::remove_file(&file).expect("removed");
+    assert!(second.with_fresh_keys().is_none(), "away for the moment");
+    assert!(!loaded("[providers.lummi]\napi_key = false\n").secrets.are_in_files());
 }

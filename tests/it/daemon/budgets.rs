@@ -122,6 +122,9 @@ fn an_assets_budget_counts_whoever_is_called_and_nobody_waits_for_it() {
         "house|skipped|1\nsecond|skipped|1",
     );
     place.finds(COUNTERS, "provider|house|0|100000\nprovider|second|0|50000\nasset|social-text|0|150000");
+    let view =
+        "SELECT spent, budget FROM budgets WHERE scope = 'asset' AND period = strftime('%Y-%m', 'now')";
+    place.finds(view, "0.15|0.15");
     assert_eq!(vendor.calls(), 3);
 }
 

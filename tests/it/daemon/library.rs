@@ -92,3 +92,29 @@ base_url = "{url}"
         assert!(shown.contains(line), "{line}\n{shown}");
     }
 }
+
+#[test]
+fn a_library_that_had_nothing_is_asked_again_with_other_keywords() {
+    let library = block_on(Server::always(Reply::json(200, &json!({"data": []}))));
+    let place = Place::new(&format!(
+        "[assets.hero-image]\nchain = [\"lummi\", \"manual\"]\nprompt = \"x\"\n[providers.lummi]\nbase_url = \"{}\"\n",
+        library.url()
+    ));
+    let searched = || library.requests().iter().map(|request| request.path.clone()).collect::<Vec<_>>();
+    place.sql("INSERT INTO jobs (asset, slug, input) VALUES ('hero-image', 'a', '{\"keywords\": \"fox\", \"n\": 1}')");
+    assert!(place.drain().success());
+    place.finds("SELECT status, class FROM attempts", "failed|refused");
+    place.sql("UPDATE jobs SET status = 'pending', input = '{\"n\": 2, \"keywords\": \"fox\"}'");
+    assert!(place.drain().success());
+    place.finds("SELECT status FROM attempts ORDER BY id", "failed\nskipped");
+    assert_eq!(searched().len(), 1, "the same question");
+    for input in ["{\"keywords\": [\"red\", \"squirrel\"]}", "{\"title\": \"Red Squirrels\"}"] {
+        place.sql(&format!("UPDATE jobs SET status = 'pending', input = '{input}'"));
+        assert!(place.drain().success());
+    }
+    place.finds("SELECT status FROM attempts ORDER BY id", "failed\nskipped\nfailed\nfailed");
+    let words = ["query=fox&", "query=red+squirrel&", "query=red+squirrels&"];
+    let asked = searched();
+    assert_eq!(asked.len(), words.len(), "{asked:?}");
+    assert!(asked.iter().zip(words).all(|(path, words)| path.contains(words)), "{asked:?}");
+}

@@ -71,6 +71,18 @@ async fn every_vendor_is_asked_its_own_question() {
             found(true, LISTED),
         ),
         (
+            "claude-sonnet-4-5",
+            "/v1/models/claude-sonnet-4-5-20250929",
+            json!({"id": "claude-sonnet-4-5-20250929", "lifecycle": "deprecated", "retires_at": "2026-11-30T00:00:00Z"}),
+            found(true, ends("2026-11-30")),
+        ),
+        (
+            "claude-haiku-4-5",
+            "/v1/models/claude-haiku-4-5",
+            json!({"id": "claude-haiku-4-5-20251001", "lifecycle": "retired", "retires_at": null}),
+            found(true, Some(Listing::Missing)),
+        ),
+        (
             "gemini-3.1-flash-image",
             "/v1beta/models/gemini-3.1-flash-image",
             json!({"name": "models/gemini-3.1-flash-image", "supportedGenerationMethods": ["generateContent"]}),

@@ -316,7 +316,8 @@ async fn a_call_counts_for_the_day_and_month_in_which_it_began() {
         panic!("begins")
     };
     assert_eq!(queue.counter_of(next).await, Counter::default());
-    queue.record(&[settle(row, 1, "delivered", 60)]).await;
+    let late = AttemptResult { finished_at: next, ..verdict(Some(row), 1, "delivered", 60) };
+    queue.record(&[Entry::Settle(Box::new(late))]).await;
     assert_eq!(queue.counter_of(eve).await, Counter { reserved: 0, spent: 60 });
     assert_eq!(queue.counter_of(next).await, Counter::default(), "it ended in the next month");
     assert!(matches!(queue.record(&[begin(1, day(PRICE), PRICE, next)]).await[0], Recorded::Begun(_)));
