@@ -119,13 +119,14 @@ enum Turn {
 /// One pass: claims what there is room for and starts it. Returns how many jobs it claimed. Where the next job must
 /// run alone, nothing is claimed until all that is held has ended: else its turn would never come.
 async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Result<usize, StoreError> {
-    if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
-        return Ok(0);
-    }
+    // Also where nothing is claimed: what runs must hear of a pause and of a breaker that another daemon opened.
     if shared.dirty.swap(false, Ordering::Relaxed) {
         let health = shared.store.provider_health().await;
         // What could not be read is still to be read: nobody may write again for a long time.
         shared.board.refresh(health.inspect_err(|_| shared.dirty.store(true, Ordering::Relaxed))?);
+    }
+    if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
+        return Ok(0);
     }
     let book = shared.book();
     let left = book.queue.concurrency.saturating_sub(shared.in_flight()).min(MAX_CLAIM);
