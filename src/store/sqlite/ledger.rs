@@ -88,6 +88,9 @@ const NOTIFY: &str = "
     INSERT INTO notices (job_id, kind, created_at)
     SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)";
 
+/// The schema's own bound, in micro-dollars.
+const MOST_OF_AN_ATTEMPT: i64 = 1_000_000_000_000;
+
 /// Writes entries in one transaction; the answers are in their order.
 pub(super) async fn record(
     writer: &SqlitePool,
@@ -218,6 +221,11 @@ async fn abandon(
     Ok(())
 }
 
+/// What a row can hold: a claim beyond it must not cost the output.
+fn booked(result: &AttemptResult) -> i64 {
+    result.cost_micros.clamp(0, MOST_OF_AN_ATTEMPT)
+}
+
 /// Books a verdict; `false` when another was there first. Attempts without a row of their own yet are gathered.
 async fn book<'a>(
     tx: &mut SqliteConnection,
@@ -236,7 +244,7 @@ async fn book<'a>(
         .bind(result.http_status)
         .bind(result.request_id.as_deref())
         .bind(to_text(result.finished_at))
-        .bind(result.cost_micros)
+        .bind(booked(result))
         .bind(result.facts.job.0)
         .execute(tx)
         .await?;
@@ -264,7 +272,7 @@ async fn insert_settled(tx: &mut SqliteConnection, fresh: &[&AttemptResult]) -> 
             facts.fingerprint,
             to_text(facts.started_at),
             to_text(result.finished_at),
-            result.cost_micros
+            booked(result)
         ])
     };
     let rows: Value = fresh.iter().map(row).collect();

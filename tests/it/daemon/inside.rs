@@ -204,6 +204,24 @@ async fn an_accepted_operation_is_polled_and_a_poll_without_answer_is_no_verdict
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_that_is_refused_buys_nothing_a_second_time() {
+    let vendor = FakeVendor::new(
+        |_, _| Says::Accepted,
+        |_, before| match before {
+            0 => Says::Fails(FailureClass::Auth),
+            1 => Says::Fails(FailureClass::Quota { until: None }),
+            2 => Says::Fails(FailureClass::RateLimited { until: None }),
+            _ => words(),
+        },
+    );
+    let house = House::new(&two_links(""), vendor, FakeVault::default()).await;
+    house.place.enqueue("long");
+    house.drain().await;
+    house.place.finds("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
+    assert_eq!((house.vendor.calls("house"), house.vendor.calls("second")), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operation_is_handed_back_at_a_stop_and_polled_on_by_the_next_daemon() {
     let vendor = FakeVendor::new(|_, _| Says::Accepted, |_, _| words());
     let house = House::new(&two_links(""), vendor, FakeVault::default()).await;
