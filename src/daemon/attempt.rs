@@ -81,7 +81,7 @@ impl Run {
             Some((_, row, resumed)) => {
                 self.open = Some(row);
                 let (key, answer) = match resumed {
-                    Resumed::Operation(operation) => (None, Answer::Accepted { operation }),
+                    Resumed::Operation(operation) => (None, Answer::Accepted { operation, request_id: None }),
                     Resumed::Output(found) => (Some(found.key), Answer::Output(found.output)),
                 };
                 (Ok(answer), Begun { facts, row: Some(row), key })
@@ -98,7 +98,10 @@ impl Run {
             }
         };
         let made = match answer {
-            Ok(Answer::Accepted { operation }) => self.poll(call, &begun, &operation, deadline).await?,
+            Ok(Answer::Accepted { operation, request_id }) => {
+                self.accept(&begun, &operation, request_id).await?;
+                self.poll(call, &begun, &operation, deadline).await?
+            }
             Ok(Answer::Output(output)) => Ok(output),
             Err(failure) => Err(failure),
         };
@@ -213,6 +216,19 @@ impl Run {
         Err(interrupt)
     }
 
+    /// Writes down what the vendor called the operation, before it is asked after.
+    async fn accept(
+        &self,
+        begun: &Begun,
+        operation: &str,
+        request_id: Option<String>,
+    ) -> Result<(), Interrupt> {
+        let Some(attempt) = begun.row else { return Ok(()) };
+        let (job, operation) = (self.claim.job.id, operation.to_owned());
+        let entry = Entry::Accept { attempt, job, operation, request_id };
+        self.shared.recorder.write(entry).await.map(drop).map_err(Interrupt::Ledger)
+    }
+
     /// Asks after an accepted operation until it ends or the link's time is over: the links after it keep theirs.
     /// A poll that gets no answer is no verdict.
     async fn poll(
@@ -222,11 +238,6 @@ impl Run {
         operation: &str,
         deadline: Timestamp,
     ) -> Result<Result<Output, Failure>, Interrupt> {
-        if let Some(attempt) = begun.row {
-            let job = self.claim.job.id;
-            let entry = Entry::Accept { attempt, job, operation: operation.to_owned() };
-            self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
-        }
         let mut polls = 0;
         let mut failures = PollFailures::default();
         let mut hint = Duration::ZERO;

@@ -92,7 +92,7 @@ async fn call(provider: &Provider, time_left: Duration) -> Result<Output, Failur
     }
     match answer? {
         Answer::Output(output) => Ok(output),
-        Answer::Accepted { operation } => panic!("accepted as {operation}"),
+        Answer::Accepted { operation, .. } => panic!("accepted as {operation}"),
     }
 }
 
@@ -470,7 +470,7 @@ async fn a_film_is_submitted_asked_after_and_fetched_with_the_key() {
     .await;
     *home.lock().expect("unpoisoned") = vendor.url();
     let provider = provider("veo", &vendor.url());
-    let accepted = Answer::Accepted { operation: name.to_owned() };
+    let accepted = Answer::Accepted { operation: name.to_owned(), request_id: None };
     assert_eq!(film(&provider, None).await.expect("accepted"), accepted);
     assert_eq!(film(&provider, Some(name)).await.expect("still running"), accepted);
     let Answer::Output(output) = film(&provider, Some(name)).await.expect("a film") else {

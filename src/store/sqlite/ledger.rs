@@ -33,7 +33,7 @@ pub(super) const BEGIN: &str = "
 /// attempt's number may be another's by now; a job's number never is.
 pub(super) const SETTLE: &str = "
     UPDATE attempts
-    SET status = $2, class = $3, error = $4, http_status = $5, request_id = $6, finished_at = $7, cost_micros = $8
+    SET status = $2, class = $3, error = $4, http_status = $5, request_id = coalesce(request_id, $6), finished_at = $7, cost_micros = $8
     WHERE id = $1 AND job_id = $9 AND status IN ('started', 'accepted')";
 
 const ABANDON: &str = "
@@ -108,7 +108,9 @@ pub(super) async fn record(
             Entry::Begin { token, facts, reservation } => {
                 *answer = begin(&mut tx, token, facts, reservation).await?;
             }
-            Entry::Accept { attempt, job, operation } => accept(&mut tx, *attempt, *job, operation).await?,
+            Entry::Accept { attempt, job, operation, request_id } => {
+                accept(&mut tx, (*attempt, *job), operation, request_id.as_deref()).await?;
+            }
             Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
             Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
@@ -195,17 +197,18 @@ async fn begin(
 
 async fn accept(
     tx: &mut SqliteConnection,
-    attempt: AttemptId,
-    job: JobId,
+    (attempt, job): (AttemptId, JobId),
     operation: &str,
+    request_id: Option<&str>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE attempts SET status = 'accepted', operation = $3
+        "UPDATE attempts SET status = 'accepted', operation = $3, request_id = $4
          WHERE id = $1 AND job_id = $2 AND status = 'started'",
     )
     .bind(attempt.0)
     .bind(job.0)
     .bind(operation)
+    .bind(request_id)
     .execute(tx)
     .await?;
     Ok(())

@@ -55,7 +55,9 @@ impl Says {
             Self::Costly(text, cost_micros) => {
                 Ok(Answer::Output(Output { cost_micros, ..Output::plain(Body::Text(text)) }))
             }
-            Self::Accepted => Ok(Answer::Accepted { operation: "operations/17".to_owned() }),
+            Self::Accepted => {
+                Ok(Answer::Accepted { operation: "operations/17".to_owned(), request_id: None })
+            }
             Self::Fails(class) => Err(Failure::new(class, "as the test wants it")),
             Self::Panics => panic!("a bug in a translator"),
             Self::Nothing => std::future::pending().await,
