@@ -19,6 +19,7 @@ use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry};
 use crate::vault::VaultKey;
 
 use super::keeping::Found;
+use super::kill_point::KillPoint;
 use super::run::{Interrupt, Run};
 
 /// Between two looks at an accepted operation.
@@ -85,7 +86,9 @@ impl Run {
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
+                KillPoint::AfterIntent.pass();
                 let answer = self.interruptible(&begun, self.guarded_call(call)).await?;
+                KillPoint::AfterReply.pass();
                 (begun, answer)
             }
         };
@@ -194,6 +197,7 @@ impl Run {
             let job = self.claim.job.id;
             let entry = Entry::Accept { attempt, job, operation: operation.to_owned() };
             self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
+            KillPoint::AfterAccept.pass();
         }
         let mut polls = 0;
         let mut failures = PollFailures::default();
