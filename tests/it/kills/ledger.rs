@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
 
 use super::lane::{Lane, Tally};
 use super::vendor;
@@ -73,6 +74,7 @@ pub(super) fn judge(lane: &Lane) -> Tally {
     let jobs = i64::try_from(count(lane, "SELECT count(*) FROM jobs")).expect("few");
     assert_eq!(jobs, lane.jobs, "a job is lost");
     judge_outputs(lane);
+    judge_folders(lane);
     let mut tally = judge_calls(lane);
 
     let ids = |status: &str| -> Vec<i64> {
@@ -142,6 +144,23 @@ fn judge_outputs(lane: &Lane) {
         let path = columns[1].strip_prefix("file://").expect("a file of the vault");
         let file = fs::read(path).unwrap_or_else(|error| panic!("number-{number}: {path}: {error}"));
         assert_eq!(file, vendor::file(number, path.ends_with(".png")), "number-{number}: {path}");
+    }
+}
+
+/// What was half written when a daemon died is gone with it, where the file system knows files without a name.
+fn judge_folders(lane: &Lane) {
+    let vault = lane.place.file("assets");
+    let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
+    if fs::OpenOptions::new().write(true).custom_flags(flags).open(&vault).is_err() {
+        println!("skipped: this file system knows no files without a name, so a kill may leave hidden ones");
+        return;
+    }
+    let folders = fs::read_dir(&vault).expect("the vault").map(|entry| entry.expect("an entry").path());
+    for folder in folders.filter(|path| path.is_dir()) {
+        for entry in fs::read_dir(&folder).expect("a folder") {
+            let name = entry.expect("an entry").file_name();
+            assert!(!name.to_string_lossy().starts_with('.'), "{name:?} is left in {}", folder.display());
+        }
     }
 }
 
