@@ -8,6 +8,8 @@ use rustix::process::{Signal, getpid, kill_process};
 /// A moment of a job's life at which a crash must lose nothing and pay nothing twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KillPoint {
+    /// Another worker's death is proved, and its leases still hold.
+    AfterProof,
     /// Jobs are claimed, none is started.
     AfterClaim,
     /// The intent of a paid call is in the ledger, the call is not made.
@@ -26,7 +28,8 @@ pub(super) enum KillPoint {
     AfterCommit,
 }
 
-const ALL: [(&str, KillPoint); 8] = [
+const ALL: [(&str, KillPoint); 9] = [
+    ("after-proof", KillPoint::AfterProof),
     ("after-claim", KillPoint::AfterClaim),
     ("after-intent", KillPoint::AfterIntent),
     ("after-reply", KillPoint::AfterReply),

@@ -250,6 +250,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_kill_interrupts_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let entries = || std::fs::read_dir(folder.path()).expect("a folder").count();
+        let written = written(folder.path(), b"whole", FILE_MODE).expect("written");
+        let unnamed = matches!(written, Written::Unnamed(_));
+        assert_eq!(entries(), usize::from(!unnamed), "it has no name until it is put in place");
+        let path = folder.path().join("a.png");
+        written.put_in_place(&path).expect("put in place");
+        assert_eq!(std::fs::read(&path).expect("there"), b"whole");
+        assert_eq!(entries(), 1);
+        // Where the file system knows no files without a name, a hidden one is put in place.
+        if !unnamed {
+            println!("skipped: no files without a name in {}", folder.path().display());
+        }
+    }
+
+    #[test]
     fn a_full_disk_is_told_from_other_trouble() {
         let path = Path::new("/vault/hero-image/a.png");
         let full = io_error("write", path, io::Error::from(ErrorKind::StorageFull));

@@ -20,6 +20,7 @@ const LANES: usize = 6;
 
 /// Kills of one round through the deck.
 const DECK: &[Kill] = &[
+    Kill::Inside("after-proof"),
     Kill::Inside("after-claim"),
     Kill::Inside("after-intent"),
     Kill::Inside("after-reply"),
@@ -60,7 +61,7 @@ fn killed_at_any_instant_it_loses_no_job_and_pays_for_nothing_twice() {
         sum.add(&lane.join().unwrap_or_else(|_| panic!("a queue did not come through; seed {seed}")));
     }
     sum.print(began.elapsed());
-    assert_eq!(sum.kills.values().sum::<usize>(), kills);
+    assert!(sum.kills.values().sum::<usize>() >= kills);
     if kills >= DECK.len() {
         let mut missing: BTreeMap<&str, usize> = DECK.iter().map(|kill| (kill.name(), 0)).collect();
         missing.retain(|name, _| !sum.kills.contains_key(name));

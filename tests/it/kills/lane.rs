@@ -130,6 +130,12 @@ impl Lane {
     pub(super) fn endure(mut self, plan: &[Kill]) -> Tally {
         for kill in plan {
             self.enqueue();
+            // A death can be proved of one who held something.
+            let held = self.place.sql("SELECT count(*) FROM jobs WHERE status = 'running'");
+            if *kill == Kill::Inside("after-proof") && held == "0" {
+                let name = self.kill_once(Kill::Inside("after-claim"));
+                *self.kills.entry(name).or_default() += 1;
+            }
             let name = self.kill_once(*kill);
             *self.kills.entry(name).or_default() += 1;
             self.look();
@@ -158,7 +164,11 @@ impl Lane {
         let (sender, told) = channel();
         let mut command = self.place.backstop("serve");
         if let Kill::Inside(point) = kill {
-            let pass = if point == "after-claim" { 1 } else { self.random.u8(1..=2) };
+            let pass = if matches!(point, "after-proof" | "after-claim" | "after-accept") {
+                1
+            } else {
+                self.random.u8(1..=2)
+            };
             command.env("BACKSTOP_KILL_AT", format!("{point}:{pass}"));
         }
         if let Kill::Seen(moment) = kill {

@@ -1,6 +1,6 @@
 //! What must hold of a queue whose daemons were killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 
@@ -92,6 +92,17 @@ pub(super) fn judge(lane: &Lane) -> Tally {
             place.story()
         );
     }
+    let operations =
+        place.sql("SELECT operation FROM attempts WHERE status = 'delivered' AND operation IS NOT NULL");
+    for operation in lane.vendor.polled() {
+        let found = operations.lines().filter(|known| **known == operation).count();
+        assert_eq!(
+            found,
+            1,
+            "{operation} was asked after, so its id was written down before\n{}",
+            place.story()
+        );
+    }
     tally.unknown = unknown.len();
     tally.in_flight = open.started.union(&open.accepted).count();
     tally.jobs = usize::try_from(jobs).expect("few");
@@ -147,19 +158,24 @@ fn judge_outputs(lane: &Lane) {
     }
 }
 
-/// What was half written when a daemon died is gone with it, where the file system knows files without a name.
+/// Every file of the vault is delivered, or the ledger knows of it. What was half written when a daemon died is gone
+/// with it, where the file system knows files without a name.
 fn judge_folders(lane: &Lane) {
     let vault = lane.place.file("assets");
     let flags = rustix::fs::OFlags::TMPFILE.bits().cast_signed();
-    if fs::OpenOptions::new().write(true).custom_flags(flags).open(&vault).is_err() {
-        println!("skipped: this file system knows no files without a name, so a kill may leave hidden ones");
-        return;
-    }
+    let unnamed = fs::OpenOptions::new().write(true).custom_flags(flags).open(&vault).is_ok();
+    let known =
+        lane.place.sql("SELECT url FROM jobs WHERE url IS NOT NULL UNION ALL SELECT '/' || key FROM staged");
+    let known: BTreeSet<&str> = known.lines().filter_map(|path| path.rsplit('/').next()).collect();
     let folders = fs::read_dir(&vault).expect("the vault").map(|entry| entry.expect("an entry").path());
     for folder in folders.filter(|path| path.is_dir()) {
         for entry in fs::read_dir(&folder).expect("a folder") {
-            let name = entry.expect("an entry").file_name();
-            assert!(!name.to_string_lossy().starts_with('.'), "{name:?} is left in {}", folder.display());
+            let name = entry.expect("an entry").file_name().into_string().expect("UTF-8");
+            if name.starts_with('.') {
+                assert!(!unnamed, "{name} is left half written in {}", folder.display());
+            } else {
+                assert!(known.contains(name.as_str()), "nobody knows of {name} in {}", folder.display());
+            }
         }
     }
 }

@@ -65,6 +65,11 @@ impl Vendor {
     pub(super) fn paid(&self) -> BTreeMap<(i64, String), u32> {
         lock(&self.seen).paid.clone()
     }
+
+    /// The operations that were asked after, and answered.
+    pub(super) fn polled(&self) -> Vec<String> {
+        lock(&self.seen).polls.keys().cloned().collect()
+    }
 }
 
 impl Seen {
