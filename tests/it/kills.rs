@@ -60,7 +60,7 @@ fn killed_at_any_instant_it_loses_no_job_and_pays_for_nothing_twice() {
     for lane in lanes {
         sum.add(&lane.join().unwrap_or_else(|_| panic!("a queue did not come through; seed {seed}")));
     }
-    sum.print(began.elapsed());
+    println!("{}", sum.table(began.elapsed()));
     assert!(sum.kills.values().sum::<usize>() >= kills);
     if kills >= DECK.len() {
         let mut missing: BTreeMap<&str, usize> = DECK.iter().map(|kill| (kill.name(), 0)).collect();

@@ -76,11 +76,10 @@ impl Tally {
         self.in_flight += other.in_flight;
     }
 
-    pub(super) fn print(&self, took: Duration) {
-        for (name, count) in &self.kills {
-            println!("{name:<16} {count:>5}");
-        }
-        let rows = [
+    /// The table of a whole run.
+    pub(super) fn table(&self, took: Duration) -> String {
+        let points = self.kills.iter().map(|(name, count)| (*name, *count));
+        let sums = [
             ("kills", self.kills.values().sum()),
             ("jobs", self.jobs),
             ("done", self.done),
@@ -91,10 +90,9 @@ impl Tally {
             ("of them unsent", self.unsent),
             ("open at a kill", self.in_flight),
         ];
-        for (name, count) in rows {
-            println!("{name:<16} {count:>5}");
-        }
-        println!("{:<16} {:>5.1}", "seconds", took.as_secs_f64());
+        let lines: Vec<String> =
+            points.chain(sums).map(|(name, count)| format!("{name:<16} {count:>6}")).collect();
+        format!("{}\n{:<16} {:>6.1}", lines.join("\n"), "seconds", took.as_secs_f64())
     }
 }
 
