@@ -318,6 +318,11 @@ fn builder() -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE)
         .referer(false)
+        // A small reply must not become a large one: what is compressed is no JSON, and ends as unusable.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .retry(retry::never())
 }
 

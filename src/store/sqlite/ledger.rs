@@ -1,6 +1,6 @@
 //! The ledger on SQLite: many entries in one transaction, each fenced on its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
@@ -88,6 +88,9 @@ const NOTIFY: &str = "
     INSERT INTO notices (job_id, kind, created_at)
     SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)";
 
+/// The schema's own bound, in micro-dollars.
+const MOST_OF_AN_ATTEMPT: i64 = 1_000_000_000_000;
+
 /// Writes entries in one transaction; the answers are in their order.
 pub(super) async fn record(
     writer: &SqlitePool,
@@ -124,16 +127,17 @@ pub(super) async fn record(
         }
     }
     insert_settled(&mut tx, &fresh).await?;
-    let held = end_jobs(&mut tx, &ends, now).await?;
-    for (place, end) in &ends {
-        if !held.contains(&end.job.0)
-            && let Some(answer) = answers.get_mut(*place)
-        {
-            *answer = Recorded::LeaseGone;
+    let mut kept: Vec<&RunEnd> = Vec::with_capacity(ends.len());
+    for round in rounds(ends) {
+        let held = end_jobs(&mut tx, &round, now).await?;
+        for (place, end) in round {
+            if held.contains(&end.job.0) {
+                kept.push(end);
+            } else if let Some(answer) = answers.get_mut(place) {
+                *answer = Recorded::LeaseGone;
+            }
         }
     }
-    let kept: Vec<&RunEnd> =
-        ends.iter().map(|(_, end)| *end).filter(|end| held.contains(&end.job.0)).collect();
     end_runs(&mut tx, &kept, now).await?;
     staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
@@ -217,6 +221,11 @@ async fn abandon(
     Ok(())
 }
 
+/// What a row can hold: a claim beyond it must not cost the output.
+fn booked(result: &AttemptResult) -> i64 {
+    result.cost_micros.clamp(0, MOST_OF_AN_ATTEMPT)
+}
+
 /// Books a verdict; `false` when another was there first. Attempts without a row of their own yet are gathered.
 async fn book<'a>(
     tx: &mut SqliteConnection,
@@ -235,7 +244,7 @@ async fn book<'a>(
         .bind(result.http_status)
         .bind(result.request_id.as_deref())
         .bind(to_text(result.finished_at))
-        .bind(result.cost_micros)
+        .bind(booked(result))
         .bind(result.facts.job.0)
         .execute(tx)
         .await?;
@@ -263,7 +272,7 @@ async fn insert_settled(tx: &mut SqliteConnection, fresh: &[&AttemptResult]) -> 
             facts.fingerprint,
             to_text(facts.started_at),
             to_text(result.finished_at),
-            result.cost_micros
+            booked(result)
         ])
     };
     let rows: Value = fresh.iter().map(row).collect();
@@ -271,14 +280,26 @@ async fn insert_settled(tx: &mut SqliteConnection, fresh: &[&AttemptResult]) -> 
     Ok(())
 }
 
+/// Ends in groups that name each job once: a job that was cancelled and sent round again may end twice in one
+/// transaction, and the answer of a statement does not say by which token.
+fn rounds(ends: Vec<(usize, &RunEnd)>) -> Vec<Vec<(usize, &RunEnd)>> {
+    let mut seen: HashMap<i64, usize> = HashMap::with_capacity(ends.len());
+    let mut rounds: Vec<Vec<(usize, &RunEnd)>> = Vec::new();
+    for (place, end) in ends {
+        let round = seen.entry(end.job.0).and_modify(|round| *round += 1).or_default();
+        match rounds.get_mut(*round) {
+            Some(ends) => ends.push((place, end)),
+            None => rounds.push(vec![(place, end)]),
+        }
+    }
+    rounds
+}
+
 async fn end_jobs(
     tx: &mut SqliteConnection,
     ends: &[(usize, &RunEnd)],
     now: Timestamp,
 ) -> Result<HashSet<i64>, StoreError> {
-    if ends.is_empty() {
-        return Ok(HashSet::new());
-    }
     let rows: Value = ends.iter().map(|(_, end)| job_row(end)).collect();
     let held: Vec<i64> =
         sqlx::query_scalar(END_JOBS).bind(rows.to_string()).bind(to_text(now)).fetch_all(tx).await?;

@@ -124,7 +124,7 @@ async fn the_documentations_example_fails_as_it_says() {
     for (ending, class) in [
         (json!({"state": "spoiled", "problem": {"code": "BRUSH", "message": "a hair came off"}}), "unusable"),
         (json!({"state": "spoiled", "problem": {"code": "NOT_ALLOWED"}}), "refused"),
-        (json!({"state": "expired"}), "unusable"),
+        (json!({"state": "expired"}), "unknown_outcome"),
         (json!({"state": "dry", "result": {"images": []}}), "unusable"),
         (json!({"state": "dry"}), "unusable"),
     ] {
