@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::config::{Config, Sources};
-use crate::daemon::{Progress, Stop};
+use crate::daemon::{Progress, Stop, kill_point};
 use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
 
 use super::force::Force;
 use super::remembered::Remembered;
-use super::said::told;
+use super::said::{told, usage};
 use super::{plan, signals, wire};
 
 /// Run the daemon: make what is asked for, until a signal stops it
@@ -25,11 +25,19 @@ use super::{plan, signals, wire};
   backstop serve --config /etc/backstop/backstop.toml --set log.format=json")]
 pub(super) struct Args {}
 
+/// Where a debug build dies, for the tests that kill it: `after-intent:3`. A release build does not look.
+const KILL_AT: &str = "BACKSTOP_KILL_AT";
+
 /// Runs the daemon until a signal stops it.
 ///
 /// # Errors
 /// When it cannot start, or ends by itself.
 pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
+    if cfg!(debug_assertions)
+        && let Some(point) = sources.environment.get(KILL_AT)
+    {
+        kill_point::arm(point).map_err(|why| usage(format!("{KILL_AT}: {why}")))?;
+    }
     let config = wire::configuration(&sources, &clock)?;
     let from =
         config.source.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string());

@@ -20,6 +20,7 @@ use crate::store::{AttemptFacts, AttemptId, AttemptResult, Entry};
 use crate::vault::VaultKey;
 
 use super::keeping::Found;
+use super::kill_point::KillPoint;
 use super::run::{Interrupt, Run};
 
 /// Between two looks at an accepted operation.
@@ -93,8 +94,11 @@ impl Run {
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
+                KillPoint::AfterIntent.pass();
                 let left = between(self.now(), deadline);
-                (self.call(call, &begun, left).await?, begun)
+                let answer = self.call(call, &begun, left).await?;
+                KillPoint::AfterReply.pass();
+                (answer, begun)
             }
         };
         let made = match answer {
@@ -226,7 +230,9 @@ impl Run {
         let Some(attempt) = begun.row else { return Ok(()) };
         let (job, operation) = (self.claim.job.id, operation.to_owned());
         let entry = Entry::Accept { attempt, job, operation, request_id };
-        self.shared.recorder.write(entry).await.map(drop).map_err(Interrupt::Ledger)
+        self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
+        KillPoint::AfterAccept.pass();
+        Ok(())
     }
 
     /// Asks after an accepted operation until it ends or the link's time is over: the links after it keep theirs.

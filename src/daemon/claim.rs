@@ -16,6 +16,7 @@ use crate::store::{Claim, ClaimRequest, Claimed, StoreError, Wanted};
 
 use super::DaemonError;
 use super::book::{AssetPage, Book, ProviderPage};
+use super::kill_point::KillPoint;
 use super::run::{Run, Task};
 use super::shared::{Manner, Shared};
 use super::steady::Jumps;
@@ -155,6 +156,9 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
         claimed += claims.len();
         if !claims.is_empty() {
             look_at_providers(shared).await;
+        }
+        if !claims.is_empty() {
+            KillPoint::AfterClaim.pass();
         }
         for claim in claims {
             start(shared, &book, claim, &mut room);

@@ -15,6 +15,7 @@ use crate::store::{AttemptResult, Entry, PastAttempt, Recorded, Staging};
 use crate::vault::{Kept, VaultError, VaultKey};
 
 use super::attempt::Begun;
+use super::kill_point::KillPoint;
 use super::run::{Interrupt, Run};
 
 /// Text up to this size lives in `jobs.text`; longer text becomes a file.
@@ -128,11 +129,15 @@ impl Run {
             let why = "the job was cancelled or taken over before its file was kept";
             return Ok(Err(Failure::internal(why.to_owned())));
         }
+        KillPoint::AfterStage.pass();
         let until = deadline.max(self.deadline).min(after(self.now(), VAULT_STAY));
         let mut tries = 0;
         loop {
             let error = match self.bring(&key, bytes.clone()).await {
-                Ok(kept) => return Ok(Ok((kept.url, key))),
+                Ok(kept) => {
+                    KillPoint::AfterKeep.pass();
+                    return Ok(Ok((kept.url, key)));
+                }
                 Err(error) => error,
             };
             let patience = VAULT_PATIENCE.equal_jitter(tries, self.shared.jitter());

@@ -7,8 +7,9 @@ use crate::domain::time::after;
 use crate::store::StoreError;
 
 use super::DaemonError;
+use super::kill_point::KillPoint;
 use super::shared::Shared;
-use super::worker::is_certainly_dead;
+use super::worker::remains;
 
 /// Renews every lease held, at a third of its length.
 pub(super) async fn renew(shared: Arc<Shared>) {
@@ -51,8 +52,10 @@ pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
 /// takes them over.
 pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
     for owner in shared.store.other_owners(shared.worker.owner()).await? {
-        if is_certainly_dead(&owner, shared.worker.folder()) {
+        if let Some(remains) = remains(&owner, shared.worker.folder()) {
+            KillPoint::AfterProof.pass();
             let jobs = shared.store.expire(&owner, shared.now()).await?;
+            remains.bury();
             tracing::warn!(jobs, "a worker died; its jobs are taken over");
         }
     }

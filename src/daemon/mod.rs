@@ -7,6 +7,7 @@ mod claim;
 mod ending;
 mod hands;
 mod keeping;
+pub mod kill_point;
 mod lease;
 mod maintain;
 mod notices;

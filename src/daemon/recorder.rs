@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::domain::backoff::Backoff;
 use crate::store::{Entry, Recorded, StoreError, Written};
 
+use super::kill_point::KillPoint;
 use super::shared::Shared;
 
 /// Most entries of one transaction: more would keep other writers waiting.
@@ -112,10 +113,19 @@ impl Pen {
     /// or somebody's shell held the database.
     async fn persist(&mut self, entries: &[Entry]) -> Result<Written, StoreError> {
         let mut tries = 0;
+        let ends_a_run = entries.iter().any(|entry| matches!(entry, Entry::Finish(_)));
         loop {
+            if ends_a_run {
+                KillPoint::BeforeCommit.pass();
+            }
             let error = match self.shared.store.record(entries, self.shared.now()).await {
                 Err(error) if error.is_passing() && self.last_tries > 0 => error,
-                other => return other,
+                other => {
+                    if ends_a_run {
+                        KillPoint::AfterCommit.pass();
+                    }
+                    return other;
+                }
             };
             tracing::warn!(%error, entries = entries.len(), "the ledger waits for the database");
             if self.shared.stop.now.is_cancelled() {

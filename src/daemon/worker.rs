@@ -72,40 +72,49 @@ impl Worker {
     }
 }
 
-/// Whether the worker that a lease names is certainly dead: it ran since this boot, its very lock file is still
-/// there in `folder`, and nobody holds the lock. The file is then taken away. Everything else means: wait.
+/// The lock file of a worker that is certainly dead, in our hands.
+pub struct Remains {
+    path: PathBuf,
+    /// Nobody else looks into this death while it is held.
+    _lock: File,
+}
+
+impl Remains {
+    /// Takes the file away. It is the only proof of the death, so what it is to prove must be written first: whoever
+    /// is killed before leaves it to the next one.
+    pub fn bury(self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "a dead worker's lock file stays behind");
+        }
+    }
+}
+
+/// The remains of the worker that a lease names where it is certainly dead: it ran since this boot, its very lock
+/// file is still there in `folder`, and nobody holds the lock. `None` means: wait.
 #[must_use]
-pub fn is_certainly_dead(owner: &str, folder: &Path) -> bool {
-    let Ok(owner) = serde_json::from_str::<Owner>(owner) else { return false };
+pub fn remains(owner: &str, folder: &Path) -> Option<Remains> {
+    let owner = serde_json::from_str::<Owner>(owner).ok()?;
     if owner.boot.is_empty() || owner.boot != boot_id() {
-        return false;
+        return None;
     }
     // Anybody can write a row. It must not make us open, let alone remove, any other file: of its path only a
     // name counts, and that of a lock file.
-    let Some(name) = owner.lock.file_name().and_then(|name| name.to_str()) else { return false };
+    let name = owner.lock.file_name().and_then(|name| name.to_str())?;
     if !name.starts_with(LOCK_PREFIX) || !name.ends_with(LOCK_SUFFIX) {
-        return false;
+        return None;
     }
-    let Ok(folder) = fs::canonicalize(folder) else { return false };
-    let path = folder.join(name);
+    let path = fs::canonicalize(folder).ok()?.join(name);
     // Who may write the database may write this folder: a link is not followed, and a pipe is not waited for.
     let mut options = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let Ok(file) = options.write(true).custom_flags(flags.bits().cast_signed()).open(&path) else {
-        return false;
-    };
+    let file = options.write(true).custom_flags(flags.bits().cast_signed()).open(&path).ok()?;
     let same = |found: Metadata| found.is_file() && found.dev() == owner.dev && found.ino() == owner.ino;
     if !file.metadata().is_ok_and(same) {
-        return false;
+        return None;
     }
     match file.try_lock() {
-        Ok(()) => {
-            if let Err(error) = fs::remove_file(&path) {
-                tracing::debug!(%error, "a dead worker's lock file stays behind");
-            }
-            true
-        }
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+        Ok(()) => Some(Remains { path, _lock: file }),
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
     }
 }
 
@@ -118,6 +127,10 @@ fn boot_id() -> String {
 mod tests {
     use super::*;
 
+    fn is_certainly_dead(owner: &str, folder: &Path) -> bool {
+        remains(owner, folder).is_some()
+    }
+
     #[test]
     fn only_a_worker_whose_lock_can_be_had_is_dead() {
         let folder = tempfile::tempdir().expect("a folder");
@@ -129,7 +142,10 @@ mod tests {
         assert!(!is_certainly_dead(&elsewhere, folder.path()), "another boot");
         let other_file = owner.replace("\"ino\":", "\"ino\":1");
         assert!(!is_certainly_dead(&other_file, folder.path()), "another file");
-        assert!(is_certainly_dead(&owner, folder.path()));
+        let found = remains(&owner, folder.path()).expect("dead");
+        assert!(!is_certainly_dead(&owner, folder.path()), "another one is looking into it");
+        drop(found);
+        remains(&owner, folder.path()).expect("who died over it leaves the proof behind").bury();
         assert!(!is_certainly_dead(&owner, folder.path()), "a missing file means wait");
         assert!(!is_certainly_dead("not json", folder.path()));
     }

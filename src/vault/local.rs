@@ -1,12 +1,14 @@
 //! A vault that is a folder on this machine.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rustix::fs::{AtFlags, CWD, OFlags, linkat};
 use tempfile::TempPath;
 use url::Url;
 
@@ -94,13 +96,13 @@ impl LocalVault {
         let folder = self.folder(key)?;
         let path = folder.join(key.file());
         let kept = || Kept { url: self.url(key, &path), bytes: bytes.len() as u64 };
-        let temporary = written(&folder, bytes, self.file_mode).map_err(|e| io_error("write", &path, e))?;
-        match temporary.persist_noclobber(&path) {
+        let written = written(&folder, bytes, self.file_mode).map_err(|e| io_error("write", &path, e))?;
+        match written.put_in_place(&path) {
             Ok(()) => {
                 sync_folder(&folder)?;
                 Ok(kept())
             }
-            Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => {
+            Err(refused) if refused.kind() == ErrorKind::AlreadyExists => {
                 if holds(&path, bytes).map_err(|e| io_error("read", &path, e))? {
                     // The earlier keeping may have died before the folder was safe on disk.
                     sync_folder(&folder)?;
@@ -109,7 +111,7 @@ impl LocalVault {
                     Err(VaultError::Taken { path })
                 }
             }
-            Err(refused) => Err(io_error("put in place", &path, refused.error)),
+            Err(refused) => Err(io_error("put in place", &path, refused)),
         }
     }
 
@@ -175,16 +177,49 @@ impl Vault for LocalVault {
     }
 }
 
-/// A hidden temporary file beside its place, whole and on disk; it goes away unless it is put in place.
-fn written(folder: &Path, bytes: &[u8], mode: u32) -> io::Result<TempPath> {
-    let mut file = tempfile::Builder::new()
+/// A file that is whole and on disk, and not in its place yet.
+enum Written {
+    /// It has no name, so that it goes away with a process that dies now.
+    Unnamed(File),
+    /// A hidden one beside its place, where the file system knows none without a name.
+    Hidden(TempPath),
+}
+
+impl Written {
+    fn put_in_place(self, path: &Path) -> io::Result<()> {
+        match self {
+            Self::Unnamed(file) => {
+                let own = format!("{OPEN_FILES}/{}", file.as_raw_fd());
+                Ok(linkat(CWD, own, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+            }
+            Self::Hidden(temporary) => temporary.persist_noclobber(path).map_err(|refused| refused.error),
+        }
+    }
+}
+
+fn written(folder: &Path, bytes: &[u8], mode: u32) -> io::Result<Written> {
+    let write = |mut file: &File| file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Some(file) = unnamed(folder, mode) {
+        write(&file)?;
+        return Ok(Written::Unnamed(file));
+    }
+    let file = tempfile::Builder::new()
         .prefix(".keeping-")
         .suffix(".part")
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    Ok(file.into_temp_path())
+    write(file.as_file())?;
+    Ok(Written::Hidden(file.into_temp_path()))
+}
+
+/// Where the kernel shows this process its open files: the way to give one a name.
+const OPEN_FILES: &str = "/proc/self/fd";
+
+/// A file without a name, where that can be had. Trouble of another kind is met again with a hidden one, and told.
+fn unnamed(folder: &Path, mode: u32) -> Option<File> {
+    let flags = OFlags::TMPFILE.bits().cast_signed();
+    let file = OpenOptions::new().write(true).mode(mode).custom_flags(flags).open(folder).ok()?;
+    Path::new(OPEN_FILES).is_dir().then_some(file)
 }
 
 /// Whether a plain file with exactly these bytes stands there.
@@ -213,6 +248,23 @@ fn io_error(doing: &'static str, path: &Path, source: io::Error) -> VaultError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_kill_interrupts_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let entries = || std::fs::read_dir(folder.path()).expect("a folder").count();
+        let written = written(folder.path(), b"whole", FILE_MODE).expect("written");
+        let unnamed = matches!(written, Written::Unnamed(_));
+        assert_eq!(entries(), usize::from(!unnamed), "it has no name until it is put in place");
+        let path = folder.path().join("a.png");
+        written.put_in_place(&path).expect("put in place");
+        assert_eq!(std::fs::read(&path).expect("there"), b"whole");
+        assert_eq!(entries(), 1);
+        // Where the file system knows no files without a name, a hidden one is put in place.
+        if !unnamed {
+            println!("skipped: no files without a name in {}", folder.path().display());
+        }
+    }
 
     #[test]
     fn a_full_disk_is_told_from_other_trouble() {

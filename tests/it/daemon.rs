@@ -25,7 +25,7 @@ use tempfile::TempDir;
 pub(crate) use vendor::block_on;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A folder with a configuration and its queue.
 pub(crate) struct Place {
@@ -46,11 +46,11 @@ impl Place {
         fs::write(self.file("backstop.toml"), configuration).expect("written");
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn backstop(&self, verb: &str) -> Command {
+    pub(crate) fn backstop(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstop"));
         command.arg(verb).current_dir(self.folder.path()).stdin(Stdio::null());
         // No key of this machine, and no colours.
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Runs statements in the shell; rows come back as lines, columns split by `|`.
-    fn try_sql(&self, statements: &str) -> Result<String, String> {
+    pub(crate) fn try_sql(&self, statements: &str) -> Result<String, String> {
         let database = self.file("backstop.db");
         let shell = Command::new("sqlite3")
             .args(["-batch", "-bail", "-cmd", ".timeout 10000"])
@@ -110,7 +110,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn finds(&self, query: &str, expected: &str) {
+    pub(crate) fn finds(&self, query: &str, expected: &str) {
         assert_eq!(self.sql(query), expected, "{query}\n{}", self.story());
     }
 
@@ -128,7 +128,7 @@ impl Place {
 }
 
 /// A process that does not outlive the test.
-struct Killed(Child);
+pub(crate) struct Killed(pub(crate) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -186,7 +186,7 @@ impl Serving {
 }
 
 /// Whether something comes true in this time.
-fn within(time: Duration, mut come: impl FnMut() -> bool) -> bool {
+pub(crate) fn within(time: Duration, mut come: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + time;
     loop {
         if come() {

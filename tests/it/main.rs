@@ -7,6 +7,7 @@ mod daemon;
 mod deploy;
 mod fake;
 mod film;
+mod kills;
 mod labels;
 mod makers;
 mod media;

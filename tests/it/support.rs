@@ -40,6 +40,8 @@ pub(crate) enum Reply {
     Silence,
     /// Announces a length, sends this, hangs up.
     Half { announced: usize, body: Vec<u8> },
+    /// As `Half`, and then says nothing for as long as the other side waits.
+    Stalled { announced: usize, body: Vec<u8> },
     /// Sends a status and a body that does not end.
     Endless { status: u16 },
     /// Sends a body byte by byte, for ever.
@@ -214,6 +216,12 @@ async fn send(stream: &mut TcpStream, reply: Reply) -> std::io::Result<()> {
             let head = format!("HTTP/1.1 200 X\r\ncontent-length: {announced}\r\n\r\n");
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(&body).await
+        }
+        Reply::Stalled { announced, body } => {
+            let head = format!("HTTP/1.1 200 X\r\ncontent-length: {announced}\r\n\r\n");
+            stream.write_all(head.as_bytes()).await?;
+            stream.write_all(&body).await?;
+            stream.read_u8().await.map(drop)
         }
         Reply::Endless { status } => {
             stream.write_all(&open(status)).await?;
