@@ -588,6 +588,7 @@ fn every_verb_explains_itself_with_an_example() {
         "cancel",
         "providers",
         "check",
+        "backup",
         "migrate",
     ];
     let help = desk.says(&["--help"]);

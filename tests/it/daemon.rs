@@ -11,7 +11,7 @@ mod life;
 mod protocols;
 mod reload;
 mod schedule;
-mod vendor;
+pub(crate) mod vendor;
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use tempfile::TempDir;
 pub(crate) use vendor::block_on;
 
 /// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A folder with a configuration and its queue.
 pub(crate) struct Place {
@@ -46,11 +46,11 @@ impl Place {
         fs::write(self.file("backstop.toml"), configuration).expect("written");
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn backstop(&self, verb: &str) -> Command {
+    pub(crate) fn backstop(&self, verb: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstop"));
         command.arg(verb).current_dir(self.folder.path()).stdin(Stdio::null());
         // No key of this machine, and no colours.
@@ -67,7 +67,7 @@ impl Place {
     }
 
     /// Starts the daemon and waits until it is ready.
-    fn serve(&self) -> Serving {
+    pub(crate) fn serve(&self) -> Serving {
         let number = (0..).find(|number| !self.file(&format!("log-{number}")).exists()).expect("a number");
         let log = self.file(&format!("log-{number}"));
         let file = fs::File::create(&log).expect("a log");
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Runs statements in the shell; rows come back as lines, columns split by `|`.
-    fn try_sql(&self, statements: &str) -> Result<String, String> {
+    pub(crate) fn try_sql(&self, statements: &str) -> Result<String, String> {
         let database = self.file("backstop.db");
         let shell = Command::new("sqlite3")
             .args(["-batch", "-bail", "-cmd", ".timeout 10000"])
@@ -94,13 +94,13 @@ impl Place {
         self.try_sql(statements).unwrap_or_else(|error| panic!("{statements}\n{error}"))
     }
 
-    fn enqueue(&self, slug: &str) {
+    pub(crate) fn enqueue(&self, slug: &str) {
         self.sql(&format!("INSERT INTO jobs (asset, slug) VALUES ('social-text', '{slug}')"));
     }
 
     /// Waits until a query answers this.
     #[track_caller]
-    fn shows(&self, query: &str, expected: &str) {
+    pub(crate) fn shows(&self, query: &str, expected: &str) {
         let mut last = String::new();
         let came = within(PATIENCE, || {
             last = self.sql(query);
@@ -110,7 +110,7 @@ impl Place {
     }
 
     #[track_caller]
-    fn finds(&self, query: &str, expected: &str) {
+    pub(crate) fn finds(&self, query: &str, expected: &str) {
         assert_eq!(self.sql(query), expected, "{query}\n{}", self.story());
     }
 
@@ -128,7 +128,7 @@ impl Place {
 }
 
 /// A process that does not outlive the test.
-struct Killed(Child);
+pub(crate) struct Killed(pub(crate) Child);
 
 impl Drop for Killed {
     fn drop(&mut self) {
@@ -139,29 +139,29 @@ impl Drop for Killed {
 }
 
 /// A running daemon.
-struct Serving {
-    child: Killed,
+pub(crate) struct Serving {
+    pub(crate) child: Killed,
     log: PathBuf,
 }
 
 impl Serving {
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits until the log holds these words.
     #[track_caller]
-    fn says(&self, words: &str) {
+    pub(crate) fn says(&self, words: &str) {
         assert!(within(PATIENCE, || self.log().contains(words)), "no {words:?} in\n{}", self.log());
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).expect("a living daemon");
     }
 
     /// Waits until it has ended by itself.
     #[track_caller]
-    fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         let mut status = None;
         let ended = within(PATIENCE, || {
             status = self.child.0.try_wait().expect("a child");
@@ -173,20 +173,20 @@ impl Serving {
 
     /// Stops it as systemd would.
     #[track_caller]
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);
         assert!(self.ends().success(), "{}", self.log());
     }
 
     /// Kills it: it can write nothing more.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.0.kill().expect("a living daemon");
         self.child.0.wait().expect("dead");
     }
 }
 
 /// Whether something comes true in this time.
-fn within(time: Duration, mut come: impl FnMut() -> bool) -> bool {
+pub(crate) fn within(time: Duration, mut come: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + time;
     loop {
         if come() {
@@ -200,12 +200,12 @@ fn within(time: Duration, mut come: impl FnMut() -> bool) -> bool {
 }
 
 #[track_caller]
-fn until(what: &str, come: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, come: impl FnMut() -> bool) {
     assert!(within(PATIENCE, come), "{what}: not within {PATIENCE:?}");
 }
 
 /// A text asset with this chain, and a vendor at each of these addresses: `house`, `second`, ...
-fn texts(chain: &str, addresses: &[(&str, String)]) -> String {
+pub(crate) fn texts(chain: &str, addresses: &[(&str, String)]) -> String {
     let mut configuration = format!("[assets.social-text]\nchain = {chain}\n");
     for (name, address) in addresses {
         configuration.push_str(&format!(

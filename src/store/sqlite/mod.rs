@@ -1,5 +1,6 @@
 //! The store on one SQLite file.
 
+pub mod backup;
 mod claim;
 mod decode;
 mod desk;

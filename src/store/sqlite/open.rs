@@ -92,7 +92,7 @@ async fn fold_log(path: &Path) -> Result<(), sqlx::Error> {
     last.close().await
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     // No journal mode here: it would be set before we know whose file this is.
     SqliteConnectOptions::new()
         .filename(path)
