@@ -15,7 +15,7 @@ use crate::store::error::StoreError;
 const READERS: u32 = 4;
 
 /// How long a statement waits for somebody else's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writer's page cache, in KiB with a minus sign: what a batch of a thousand jobs touches in a queue of millions.
 /// Memory is taken only as it is used.
@@ -39,6 +39,12 @@ pub struct Pools {
 }
 
 impl Pools {
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Closes every connection; the last one folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
