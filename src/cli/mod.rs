@@ -13,6 +13,7 @@ mod health;
 mod jobs;
 mod logs;
 mod manual;
+mod measured;
 mod migrate;
 mod online;
 mod plan;

@@ -118,7 +118,7 @@ mod tests {
 
     fn clock() -> Clock {
         #[allow(clippy::disallowed_methods, reason = "the scheduler reads this clock too")]
-        Arc::new(|| chrono::Utc::now())
+        Arc::new(chrono::Utc::now)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

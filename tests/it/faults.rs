@@ -2,6 +2,10 @@
 #![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod backup;
+mod disks;
+mod locks;
+mod network;
+mod stalls;
 
 use std::fs;
 use std::path::{Path, PathBuf};

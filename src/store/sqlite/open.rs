@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection};
 
 use super::migrate::{StartLock, refuse_foreign};
@@ -69,6 +71,7 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|conn, _| Box::pin(is_outside_a_transaction(conn)))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await?;
     refuse_old_sqlite(&writer).await?;
@@ -83,6 +86,16 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
         .connect_with(options.read_only(true).pragma("query_only", "ON"))
         .await?;
     Ok(Pools { writer, readers, path: path.to_owned() })
+}
+
+/// A full disk or one that fails ends a transaction by itself. The rollback that comes after finds none, and the
+/// connection would count as within one for ever: it is replaced by another.
+async fn is_outside_a_transaction(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if conn.is_in_transaction() {
+        // Waits for a rollback that is under way.
+        conn.ping().await?;
+    }
+    Ok(!conn.is_in_transaction())
 }
 
 /// SQLite folds the log into the file when the last connection closes, if that one can write. A reader's handle may
