@@ -149,6 +149,7 @@ pub async fn daemon(opened: &Opened, stop: Stop) -> anyhow::Result<Daemon> {
         book: book(&opened.config, &opened.clock)?,
         clock: Arc::clone(&opened.clock),
         random: Arc::new(fastrand::f64),
+        fresh: Arc::new(|| uuid::Uuid::new_v4().simple().to_string()),
         lock_folder,
         spool,
     };

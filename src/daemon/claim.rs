@@ -12,7 +12,7 @@ use crate::domain::breaker::ProviderHealth;
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::plan::{Circumstances, Decision, draw};
 use crate::domain::time::{Timestamp, after, between};
-use crate::store::{Claim, ClaimRequest, Claimed, LeaseToken, StoreError, Wanted};
+use crate::store::{Claim, ClaimRequest, Claimed, StoreError, Wanted};
 
 use super::DaemonError;
 use super::book::{AssetPage, Book, ProviderPage};
@@ -100,6 +100,7 @@ pub(super) fn could_begin(shared: &Shared) -> Vec<AssetName> {
 
 async fn wait(shared: &Shared, at_most: Duration) {
     tokio::select! {
+        biased;
         () = shared.wake.notified() => {}
         () = shared.stop.soon.cancelled() => {}
         () = tokio::time::sleep(at_most) => {}
@@ -135,11 +136,14 @@ enum Turn {
 /// One pass: claims what there is room for and starts it. Returns how many jobs it claimed. Where the next job must
 /// run alone, nothing is claimed until all that is held has ended: else its turn would never come.
 async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Result<usize, StoreError> {
+    // Also where nothing is claimed: what runs must hear of a pause and of a breaker that another daemon opened.
+    if shared.dirty.swap(false, Ordering::Relaxed) {
+        let health = shared.store.provider_health().await;
+        // What could not be read is still to be read: nobody may write again for a long time.
+        shared.board.refresh(health.inspect_err(|_| shared.dirty.store(true, Ordering::Relaxed))?);
+    }
     if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
         return Ok(0);
-    }
-    if shared.dirty.swap(false, Ordering::Relaxed) {
-        shared.board.refresh(shared.store.provider_health().await?);
     }
     let book = shared.book();
     let left = book.queue.concurrency.saturating_sub(shared.in_flight()).min(MAX_CLAIM);
@@ -157,7 +161,7 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
             now,
             take_over,
             lease_until: after(now, book.queue.lease),
-            token: LeaseToken(uuid::Uuid::new_v4().simple().to_string()),
+            token: shared.fresh_token(),
             owner: shared.worker.owner().to_owned(),
             limit: room.limit,
             wanted: std::mem::take(&mut room.wanted),
@@ -207,7 +211,14 @@ fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) 
     };
     let hold = shared.hold(&claim, manner);
     let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
-    shared.tracker.spawn(Run::drive(task));
+    let gone = shared.gone.clone();
+    shared.tracker.spawn(async move {
+        tokio::select! {
+            biased;
+            () = gone.cancelled() => {}
+            () = Run::drive(task) => {}
+        }
+    });
 }
 
 /// How much may be claimed of some assets, and the permits that are reserved for it.
@@ -218,13 +229,13 @@ struct Room {
     wanted: Vec<Wanted>,
     /// The free calls of the providers that will be called first. Assets may share one: who comes first by
     /// priority and age has them.
-    permits: HashMap<ProviderName, OwnedSemaphorePermit>,
-    first: HashMap<AssetName, ProviderName>,
+    permits: BTreeMap<ProviderName, OwnedSemaphorePermit>,
+    first: BTreeMap<AssetName, ProviderName>,
 }
 
 impl Room {
     fn new(instant: bool, limit: u32) -> Self {
-        Self { instant, limit, wanted: Vec::new(), permits: HashMap::new(), first: HashMap::new() }
+        Self { instant, limit, wanted: Vec::new(), permits: BTreeMap::new(), first: BTreeMap::new() }
     }
 
     /// Two rooms: one for assets whose first call waits for something, one for the others.

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::domain::failure::FailureClass;
 use crate::domain::health::{RunEnding, RunReport};
 use crate::domain::name::ProviderName;
 use crate::domain::sentence;
@@ -9,12 +10,16 @@ use crate::domain::time::{Timestamp, to_text};
 use crate::domain::walk::End;
 use crate::store::{AttemptResult, Ending, Entry, Recorded, RunEnd};
 
+use super::attempt::Resumed;
 use super::run::{Interrupt, Run};
 
 impl Run {
     /// Ends the run as its walk says. `trouble` is a reason that lies before the first link.
     pub(super) async fn end(mut self, end: End, trouble: Option<String>) {
         self.note_skipped_links();
+        if !matches!(end, End::ComeBackHere(_)) {
+            self.give_up_operation();
+        }
         let now = self.shared.now();
         let error = trouble.unwrap_or_else(|| self.reasons());
         let (ending, report) = match end {
@@ -190,6 +195,34 @@ impl Run {
         }
         let each = reasons.iter().map(|reason| format!("{}: {}", reason.provider, reason.why));
         each.collect::<Vec<_>>().join("; ")
+    }
+
+    /// An operation of the adopted run that was never asked after again gets its verdict with the run's: its row would
+    /// stay open for ever. Its provider is not to blame.
+    fn give_up_operation(&mut self) {
+        let Some((position, attempt, resumed)) = self.resumed.take() else { return };
+        let Some(provider) =
+            self.claim.run.links.get(position).and_then(|label| ProviderName::parse(label).ok())
+        else {
+            return;
+        };
+        let what = match resumed {
+            Resumed::Operation(operation) => format!("operation {operation} did"),
+            Resumed::Output(found) => format!("file {} was delivered", found.key),
+        };
+        let why = format!("the run ended before its {what}, and what became of it is not known");
+        self.unsettled.push(AttemptResult {
+            row: Some(attempt),
+            facts: self.facts(&provider, position, 0, String::new()),
+            status: "unknown",
+            class: Some(FailureClass::UnknownOutcome.as_str()),
+            error: Some(why),
+            http_status: None,
+            request_id: None,
+            finished_at: self.shared.now(),
+            cost_micros: 0,
+            event: None,
+        });
     }
 
     /// Skipped links are attempts too, with their reason.

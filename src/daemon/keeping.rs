@@ -152,6 +152,7 @@ impl Run {
             tries = tries.saturating_add(1);
             // A stopping daemon goes on within its grace.
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(patience) => {}
                 () = self.hold.cancelled.cancelled() => {}
                 () = self.shared.stop.now.cancelled() => {}

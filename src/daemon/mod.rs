@@ -16,6 +16,8 @@ mod recurring;
 mod run;
 mod schedule;
 mod shared;
+#[cfg(test)]
+mod sim;
 mod steady;
 mod vitals;
 mod wake;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::domain::time::Clock;
 use crate::store::{Store, StoreError};
@@ -46,6 +49,9 @@ pub struct Parts {
     pub clock: Clock,
     /// Where random shares (0 to 1) come from.
     pub random: Arc<dyn Fn() -> f64 + Send + Sync>,
+    /// Where names that nobody has had and nobody can guess come from: of leases, and of this worker's lock file.
+    /// At least 16 characters, of which a file's name can be made.
+    pub fresh: Arc<dyn Fn() -> String + Send + Sync>,
     /// The folder for the lock file that tells others whether this worker lives.
     pub lock_folder: PathBuf,
     /// Where outputs wait that were paid for and that the vault cannot keep; without it they wait in memory alone.
@@ -113,7 +119,7 @@ impl Daemon {
     /// # Errors
     /// When the lock file cannot be made or the database cannot be read.
     pub async fn new(parts: Parts, stop: Stop) -> Result<Self, DaemonError> {
-        let worker = Worker::enlist(&parts.lock_folder).map_err(DaemonError::Lock)?;
+        let worker = Worker::enlist(&parts.lock_folder, &(parts.fresh)()).map_err(DaemonError::Lock)?;
         let shared = Arc::new(Shared::new(parts, worker, stop));
         shared.board.refresh(shared.store.provider_health().await?);
         Ok(Self { shared })
@@ -136,10 +142,20 @@ impl Daemon {
     /// # Errors
     /// When a duty ends by itself: the process should end too, and be started again.
     pub async fn serve(self) -> Result<Progress, DaemonError> {
+        let schedule = schedule::run(Arc::clone(&self.shared));
+        self.serve_on(schedule).await
+    }
+
+    /// Runs until it is told to stop, woken by this schedule. Dropped, it takes everything it has started along, as
+    /// a process that dies does.
+    async fn serve_on(
+        self,
+        schedule: impl Future<Output = Result<(), DaemonError>> + Send + 'static,
+    ) -> Result<Progress, DaemonError> {
         let mut duties = Duties::default();
         let shared = &self.shared;
         duties.start("watch on the database", wake::run(Arc::clone(shared)));
-        duties.start("schedule", schedule::run(Arc::clone(shared)));
+        duties.start("schedule", schedule);
         duties.start("recurring jobs", recurring::run(Arc::clone(shared)));
         duties.start("rescue of lost leases", lease::rescue(Arc::clone(shared)));
         duties.start("maintenance", maintain::run(Arc::clone(shared)));
@@ -168,12 +184,15 @@ impl Daemon {
 
     async fn work(self, mut duties: Duties, until: claim::Until) -> Result<Progress, DaemonError> {
         let shared = self.shared;
+        // Whoever drops this future drops the daemon, and nothing of it may go on by itself.
+        let _gone = shared.gone.clone().drop_guard();
         // The recorder and the renewal outlive the claim loop: what ends late must still be written and held.
-        let mut recorder = tokio::spawn(recorder::run(Arc::clone(&shared)));
-        let mut renewal = tokio::spawn(lease::renew(Arc::clone(&shared)));
+        let mut recorder = AbortOnDropHandle::new(tokio::spawn(recorder::run(Arc::clone(&shared))));
+        let mut renewal = AbortOnDropHandle::new(tokio::spawn(lease::renew(Arc::clone(&shared))));
         // A task of its own: a claim that has begun is finished whatever else fails, and its jobs are handed back.
-        let mut claims = tokio::spawn(claim::run(Arc::clone(&shared), until));
+        let mut claims = AbortOnDropHandle::new(tokio::spawn(claim::run(Arc::clone(&shared), until)));
         let ended = tokio::select! {
+            biased;
             ended = &mut claims => ended.unwrap_or_else(|_| Err(DaemonError::ended("claim loop"))),
             failed = duties.failure() => Err(failed),
             _ = &mut renewal => Err(DaemonError::ended("renewal of leases")),
@@ -227,6 +246,7 @@ impl Shared {
         self.tracker.close();
         let grace = self.book().queue.grace;
         tokio::select! {
+            biased;
             () = self.tracker.wait() => return,
             () = self.stop.now.cancelled() => {}
             () = tokio::time::sleep(grace) => {

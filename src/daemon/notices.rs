@@ -46,6 +46,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
             tracing::warn!(%error, "notices cannot be read; trying again");
         }
         tokio::select! {
+            biased;
             () = shared.told.notified() => {}
             () = tokio::time::sleep(RETRY.base) => {}
         }

@@ -31,6 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
         let next = book.recurring.iter().filter_map(|page| page.calendar.next_after(now)).min();
         let nap = next.map_or(NAP, |next| between(now, next).min(NAP));
         tokio::select! {
+            biased;
             () = tokio::time::sleep(nap + Duration::from_millis(5)) => {}
             _ = books.changed() => {}
         }

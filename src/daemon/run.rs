@@ -189,9 +189,10 @@ impl Run {
     /// Waits, unless the lease goes or the daemon stops first.
     pub(super) async fn pause(&self, length: Duration) -> Result<(), Interrupt> {
         tokio::select! {
-            () = tokio::time::sleep(length) => Ok(()),
+            biased;
             () = self.hold.cancelled.cancelled() => Err(Interrupt::LeaseGone),
             () = self.shared.stop.soon.cancelled() => Err(Interrupt::Stopping),
+            () = tokio::time::sleep(length) => Ok(()),
         }
     }
 

@@ -1,6 +1,6 @@
 //! What the daemon's duties share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::name::AssetName;
 use crate::domain::time::{Clock, Timestamp};
-use crate::store::{Claim, Held, Store};
+use crate::store::{Claim, Held, LeaseToken, Store};
 
 use super::board::Board;
 use super::book::Book;
@@ -24,12 +24,15 @@ pub(super) struct Shared {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
     pub(super) random: Arc<dyn Fn() -> f64 + Send + Sync>,
+    pub(super) fresh: Arc<dyn Fn() -> String + Send + Sync>,
     pub(super) board: Board,
     pub(super) recorder: Recorder,
     pub(super) hands: Hands,
     pub(super) worker: Worker,
     pub(super) stop: Stop,
     pub(super) tracker: TaskTracker,
+    /// Cancelled when the daemon is dropped; its runs end with it.
+    pub(super) gone: CancellationToken,
     /// Wakes the claim loop.
     pub(super) wake: Notify,
     /// Wakes the notices.
@@ -40,7 +43,7 @@ pub(super) struct Shared {
     book: watch::Sender<Arc<Book>>,
     /// What this worker holds. A job may be in it twice, under two tokens: one that was cancelled and sent round
     /// again while its first call still runs.
-    held: Mutex<HashMap<Held, HeldJob>>,
+    held: Mutex<BTreeMap<Held, HeldJob>>,
 }
 
 struct HeldJob {
@@ -66,18 +69,20 @@ impl Shared {
             store: parts.store,
             clock: parts.clock,
             random: parts.random,
+            fresh: parts.fresh,
             board: Board::default(),
             recorder: Recorder::new(),
             hands: Hands::new(parts.spool),
             worker,
             stop,
             tracker: TaskTracker::new(),
+            gone: CancellationToken::new(),
             wake: Notify::new(),
             told: Notify::new(),
             dirty: AtomicBool::new(true),
             progress: watch::Sender::new(Progress::default()),
             book: watch::Sender::new(Arc::new(parts.book)),
-            held: Mutex::new(HashMap::new()),
+            held: Mutex::default(),
         }
     }
 
@@ -103,6 +108,11 @@ impl Shared {
         let book = book.counting_with(&self.book());
         self.book.send_replace(Arc::new(book));
         self.wake.notify_one();
+    }
+
+    /// A fresh token for a claim.
+    pub(super) fn fresh_token(&self) -> LeaseToken {
+        LeaseToken((self.fresh)())
     }
 
     /// Takes note of a claimed job; the token is cancelled when the lease is gone.
@@ -149,7 +159,7 @@ impl Shared {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    fn with_held<T>(&self, use_it: impl FnOnce(&mut HashMap<Held, HeldJob>) -> T) -> T {
+    fn with_held<T>(&self, use_it: impl FnOnce(&mut BTreeMap<Held, HeldJob>) -> T) -> T {
         use_it(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

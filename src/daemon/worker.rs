@@ -32,12 +32,12 @@ struct Owner {
 }
 
 impl Worker {
-    /// Makes the lock file in `folder` and locks it.
+    /// Makes a lock file of this name in `folder` and locks it. Nobody may have had the name before.
     ///
     /// # Errors
     /// When the folder cannot be written or the file cannot be locked.
-    pub fn enlist(folder: &Path) -> io::Result<Self> {
-        let name = format!("{LOCK_PREFIX}{}{LOCK_SUFFIX}", uuid::Uuid::new_v4().simple());
+    pub fn enlist(folder: &Path, name: &str) -> io::Result<Self> {
+        let name = format!("{LOCK_PREFIX}{name}{LOCK_SUFFIX}");
         let path = fs::canonicalize(folder)?.join(name);
         let lock = OpenOptions::new().write(true).create_new(true).open(&path)?;
         lock.lock()?;
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn only_a_worker_whose_lock_can_be_had_is_dead() {
         let folder = tempfile::tempdir().expect("a folder");
-        let worker = Worker::enlist(folder.path()).expect("enlists");
+        let worker = Worker::enlist(folder.path(), "a").expect("enlists");
         let owner = worker.owner().to_owned();
         assert!(!is_certainly_dead(&owner, folder.path()), "it lives");
         assert_eq!(living(folder.path()).expect("read"), 1);

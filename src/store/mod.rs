@@ -1,9 +1,13 @@
 //! What is remembered: one trait in the domain's verbs, and the databases behind it.
 
 pub mod claim;
+#[cfg(test)]
+mod conformance;
 pub mod desk;
 pub mod error;
 pub mod ledger;
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod sqlite;
 
 use async_trait::async_trait;

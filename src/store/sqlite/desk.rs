@@ -331,6 +331,14 @@ async fn provide_file(
     .bind(now)
     .execute(&mut *conn)
     .await?;
+    // A run that was handed back open would be taken up by a later retry, with the chain it had then.
+    sqlx::query(
+        "UPDATE runs SET outcome = 'released', finished_at = $2 WHERE job_id = $1 AND finished_at IS NULL",
+    )
+    .bind(job.0)
+    .bind(now)
+    .execute(&mut *conn)
+    .await?;
     sqlx::query(
         "INSERT INTO asset_health (asset, last_success_at, last_resolved_source, last_fallback_used)
          SELECT asset, finished_at, 'manual', fallback_used FROM jobs WHERE id = $1

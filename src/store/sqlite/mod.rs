@@ -16,6 +16,8 @@ mod runs;
 mod spending;
 mod spoiled;
 mod staged;
+#[cfg(test)]
+pub(in crate::store) mod subject;
 mod ticks;
 mod watch;
 

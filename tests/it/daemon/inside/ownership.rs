@@ -198,7 +198,7 @@ async fn a_late_verdict_does_not_fall_on_the_attempt_that_has_its_number_now() {
     house.place.sql("UPDATE jobs SET status = 'cancelled' WHERE id = 1; DELETE FROM jobs WHERE id = 1;");
     assert_eq!(begun("next").await.0, row, "its number is free again");
     let late = [
-        Entry::Accept { attempt: row, job: old.job, operation: "operations/1".to_owned() },
+        Entry::Accept { attempt: row, job: old.job, operation: "operations/1".to_owned(), request_id: None },
         Entry::Settle(Box::new(failed(Some(row), old.clone()))),
         Entry::Settle(Box::new(failed(None, old.clone()))),
         Entry::Abandon { attempt: row, job: old.job },
@@ -288,4 +288,60 @@ async fn old_ticks_and_notices_go_but_the_last_tick_stays() {
     house.store.prune(now(), 500).await.expect("prunes");
     house.place.finds("SELECT schedule, tick FROM recurring_ticks", "s|2026-01-02\nt|2026-01-01");
     house.place.finds("SELECT job_id, kind FROM notices", "1|manual");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_is_polled_on_though_every_call_of_its_provider_is_taken() {
+    let vendor = FakeVendor::new(
+        |provider, before| match (provider, before) {
+            ("house", _) => Says::Fails(FailureClass::Invalid),
+            (_, 0) => Says::Accepted,
+            (_, _) => Says::Nothing,
+        },
+        |_, _| words(),
+    );
+    let house = House::new(
+        &two_links("").replace("timeout = \"30s\"", "timeout = \"2s\"\nconcurrency = 1"),
+        vendor,
+        FakeVault::default(),
+    )
+    .await;
+    let stop = Stop::default();
+    let daemon = house.serve(&stop).await;
+    house.place.enqueue("bought");
+    house.place.shows("SELECT status FROM attempts WHERE provider = 'second'", "accepted");
+    stop.soon.cancel();
+    ended(daemon).await.expect("a clean end");
+    house.place.sql("UPDATE jobs SET run_at = '2199-01-01'");
+
+    let stop = Stop::default();
+    let daemon = house.serve(&stop).await;
+    house.place.enqueue("in-the-way");
+    house.place.shows("SELECT status FROM attempts WHERE provider = 'second' AND job_id = 2", "started");
+    house.place.sql("UPDATE jobs SET run_at = 'now' WHERE id = 1");
+    house.place.shows("SELECT status, provider FROM jobs WHERE id = 1", "done|second");
+    house.place.finds(
+        "SELECT status, operation FROM attempts WHERE provider = 'second' AND job_id = 1",
+        "delivered|operations/17",
+    );
+    stop.soon.cancel();
+    stop.now.cancel();
+    ended(daemon).await.expect("a clean end");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operation_that_nobody_asks_after_any_more_has_its_verdict_with_the_run() {
+    let vendor = FakeVendor::new(|_, _| Says::Accepted, |_, _| words());
+    let house = House::new(&two_links(""), vendor, FakeVault::default()).await;
+    let stop = Stop::default();
+    let daemon = house.serve(&stop).await;
+    house.place.enqueue("deadly");
+    house.place.shows("SELECT status FROM attempts", "accepted");
+    stop.soon.cancel();
+    ended(daemon).await.expect("a clean end");
+    house.place.sql("UPDATE jobs SET deaths = 5, solo_deaths = 3");
+    house.drain().await;
+    house.place.finds("SELECT status FROM jobs", "manual");
+    house.place.finds("SELECT status, class FROM attempts", "unknown|unknown_outcome");
+    house.place.finds("SELECT count(*) FROM provider_health WHERE consecutive_failures > 0", "0");
 }

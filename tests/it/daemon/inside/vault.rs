@@ -122,7 +122,9 @@ async fn what_was_paid_for_waits_for_a_vault_in_lasting_trouble_and_blames_nobod
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_that_was_kept_before_a_crash_is_delivered_after_it() {
-    let house = House::new(&two_links(LONG), vendor_of_files(), FakeVault::default()).await;
+    // So long that the stalled worker does not renew it meanwhile.
+    let configuration = format!("{}\n[queue]\nlease = \"1h\"\n", two_links(LONG));
+    let house = House::new(&configuration, vendor_of_files(), FakeVault::default()).await;
     house.vault.hangs.store(true, Ordering::SeqCst);
     let stop = super::Stop::default();
     let stalled = house.serve(&stop).await;

@@ -1,0 +1,409 @@
+//! The promises, watched while they are kept: at every call, at every write, and at the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::ask::Ask;
+use crate::domain::breaker::{BreakerState, Gate, ProviderHealth};
+use crate::domain::budget::{Scope, Span};
+use crate::domain::failure::{FailureClass, Verdict};
+use crate::domain::job::{AttemptId, JobId, JobStatus, RunId};
+use crate::domain::name::ProviderName;
+use crate::domain::provider::{Provider, Repeat};
+use crate::domain::time::{Timestamp, after, to_text};
+use crate::store::memory::tables::{AttemptRecord, JobRecord, Tables};
+use crate::store::{Claimed, Ending, Entry, Recorded, Written};
+
+use super::vendor::{POISON, RENDERS, repeat_of};
+use super::world::World;
+
+/// A worker may not know yet what another one wrote this long ago.
+const NEWS: Duration = Duration::from_secs(3);
+
+/// Nor anybody anything this long after trouble with the store, a crash or a standstill.
+const AFTERMATH: Duration = Duration::from_secs(90);
+
+/// Most calls for a job that kills whoever makes one, in one life of it: two beside others, three alone.
+const MOST_KILLS: u32 = 5;
+
+/// A call under way, until it is dropped.
+pub(super) struct Underway {
+    world: Arc<World>,
+    probes: Option<(ProviderName, String)>,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some((provider, key)) = self.probes.take() {
+            self.world.facts(|facts| facts.probes.entry(provider).or_default().remove(&key));
+        }
+    }
+}
+
+/// The place of a call in the ledger, as its idempotency key says it.
+struct Place {
+    run: RunId,
+    position: u32,
+    repeat: u32,
+}
+
+impl Place {
+    fn read(key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix("backstop-")?.split('-');
+        let run = RunId(parts.next()?.parse().ok()?);
+        Some(Self { run, position: parts.next()?.parse().ok()?, repeat: parts.next()?.parse().ok()? })
+    }
+
+    fn is_of(&self, attempt: &AttemptRecord) -> bool {
+        attempt.run == self.run && attempt.position == self.position
+    }
+}
+
+/// A provider is about to be called.
+pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderName, ask: &Ask) -> Underway {
+    let mut underway = Underway { world: Arc::clone(world), probes: None };
+    let key = &ask.idempotency_key;
+    world.tell(format!("{who} calls {provider} for {} ({key})", ask.slug));
+    world.count(|count| count.calls += 1);
+    let Some(place) = Place::read(key) else {
+        world.broken(format!("a call has the key {key}"));
+        return underway;
+    };
+    let now = world.now();
+    let paid = repeat_of(provider) == Repeat::Paid;
+    let seen = world.store.look(|tables| Seen::at(tables, &place, provider));
+    let Some(seen) = seen else {
+        world.broken(format!("{provider} is called for a run that is not there ({key})"));
+        return underway;
+    };
+    if paid {
+        world.law(seen.row.is_some(), || format!("{provider} is paid without a row in the ledger ({key})"));
+        let times = world.facts(|facts| {
+            let times = facts.paid.entry(key.clone()).or_default();
+            *times += 1;
+            *times
+        });
+        world.law(times == 1, || format!("{provider} is paid {times} times under one key ({key})"));
+    }
+    world.law(!seen.knows_operation, || {
+        format!("{provider} is called anew although an operation of this link is known ({key})")
+    });
+    let began = seen.row.unwrap_or(now);
+    if !seen.forced {
+        the_gate_is_heeded(world, provider, &seen, began, key);
+    }
+    if let Some(health) = &seen.health
+        && health.state == BreakerState::HalfOpen
+        && health.probe.is_some_and(|probe| probe.job == seen.job && probe.until > now)
+        && !seen.forced
+    {
+        let at_once = world.facts(|facts| {
+            let probes = facts.probes.entry(provider.clone()).or_default();
+            probes.insert(key.clone());
+            probes.len()
+        });
+        underway.probes = Some((provider.clone(), key.clone()));
+        // A stale worker's verdict for the same job gives the new holder's probe back.
+        let aftermath = world.facts(|facts| facts.trouble_at).is_some_and(|at| after(at, AFTERMATH) > now);
+        let lawful = at_once == 1 || aftermath;
+        world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
+    }
+    if ask.slug.starts_with(POISON) {
+        let kills = world.facts(|facts| {
+            let life = facts.lives.get(&seen.job).copied().unwrap_or(0);
+            let kills = facts.kills.entry((seen.job, life)).or_default();
+            *kills += 1;
+            *kills
+        });
+        world.law(kills <= MOST_KILLS, || format!("job {} has killed {kills} workers", seen.job));
+        let alone = seen.deaths < 2 || seen.beside == 0;
+        world.law(alone, || format!("job {} runs beside {} others", seen.job, seen.beside));
+    }
+    underway
+}
+
+/// What the tables say when a call begins.
+struct Seen {
+    job: JobId,
+    /// When its row in the ledger was begun.
+    row: Option<Timestamp>,
+    forced: bool,
+    knows_operation: bool,
+    health: Option<ProviderHealth>,
+    deaths: u32,
+    /// Other jobs that its worker holds.
+    beside: usize,
+}
+
+impl Seen {
+    fn at(tables: &Tables, place: &Place, provider: &ProviderName) -> Option<Self> {
+        let run = tables.runs.get(&place.run)?;
+        let job = tables.jobs.get(&run.job)?;
+        let mut attempts = tables.attempts.values().filter(|attempt| place.is_of(attempt));
+        let row = attempts.clone().find(|row| row.repeat == place.repeat && row.provider == *provider);
+        let knows_operation = attempts.any(|row| row.status == "accepted");
+        let owner = job.lease.as_ref().map(|lease| &lease.owner);
+        let same_owner = |other: &&JobRecord| {
+            other.status == JobStatus::Running && other.lease.as_ref().map(|lease| &lease.owner) == owner
+        };
+        let beside = tables.jobs.values().filter(same_owner).filter(|other| other.id != job.id).count();
+        Some(Self {
+            job: job.id,
+            row: row.map(|row| row.started_at),
+            forced: place.position == 0 && run.wish.as_deref() == Some(provider.as_str()),
+            knows_operation,
+            health: tables.provider_health.get(provider).cloned(),
+            deaths: job.deaths,
+            beside,
+        })
+    }
+}
+
+/// A shut gate is passed only by who cannot know of it yet; a half-open one by its probe.
+fn the_gate_is_heeded(world: &World, provider: &ProviderName, seen: &Seen, began: Timestamp, key: &str) {
+    let Some(health) = &seen.health else { return };
+    let is_probe = health.probe.is_some_and(|probe| probe.job == seen.job);
+    let gate = health.gate(began, "f1");
+    // A late failure of another job may open the breaker again under a probe that was just given.
+    if gate == Gate::Pass || is_probe {
+        return;
+    }
+    let (shut_since, trouble_at) =
+        world.facts(|facts| (facts.shut_since.get(provider).copied(), facts.trouble_at));
+    let old_news = shut_since.is_some_and(|since| after(since, NEWS) < began);
+    let aftermath = trouble_at.is_some_and(|at| after(at, AFTERMATH) > began);
+    world.law(!old_news || aftermath, || {
+        let since = shut_since.map(to_text).unwrap_or_default();
+        format!("{provider} is called although {gate:?} since {since} ({key}, begun {})", to_text(began))
+    });
+}
+
+/// Jobs were claimed.
+pub(super) fn jobs_were_claimed(world: &World, who: &str, claimed: &Claimed) {
+    for claim in &claimed.claims {
+        let (job, run, deaths) = (claim.job.id, claim.run.id, claim.deaths);
+        world.tell(format!(
+            "{who} takes job {job}, run {run}, {} past, {deaths} deaths",
+            claim.run.past.len()
+        ));
+        world.count(|count| count.takeovers += u64::from(deaths > 0));
+        let known =
+            claim.run.past.iter().filter(|past| past.status == "accepted" && past.operation.is_some());
+        world.facts(|facts| facts.adopted.extend(known.map(|past| AttemptId(past.id))));
+    }
+}
+
+/// The places of ends whose writer does not hold the job any more.
+pub(super) fn ends_of_strangers(world: &World, entries: &[Entry]) -> Vec<usize> {
+    world.store.look(|tables| {
+        let is_strange = |entry: &Entry| match entry {
+            Entry::Finish(end) => !tables.jobs.get(&end.job).is_some_and(|job| job.is_held_by(&end.token)),
+            Entry::Begin { .. }
+            | Entry::Accept { .. }
+            | Entry::Abandon { .. }
+            | Entry::Stage(_)
+            | Entry::Settle(_) => false,
+        };
+        (0..).zip(entries).filter(|(_, entry)| is_strange(entry)).map(|(place, _)| place).collect()
+    })
+}
+
+/// What a stale worker wrote of a job's end was not taken.
+pub(super) fn strangers_end_nothing(world: &World, strangers: &[usize], written: &Written) {
+    for place in strangers {
+        let taken = written.answers.get(*place) == Some(&Recorded::Written);
+        world.law(!taken, || "a stale worker has ended a job".to_owned());
+    }
+}
+
+/// Entries of the ledger were written.
+pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], written: &Written) {
+    for (entry, answer) in entries.iter().zip(&written.answers) {
+        match entry {
+            Entry::Finish(end) => {
+                let how = match &end.ending {
+                    Ending::Done { .. } => "done",
+                    Ending::Manual { .. } => "manual",
+                    Ending::Failed { .. } => "failed",
+                    Ending::Later { .. } => "later",
+                    Ending::HandBack { .. } => "handed back",
+                };
+                world.tell(format!("{who} ends job {} as {how}: {answer:?}", end.job));
+                if *answer == Recorded::LeaseGone {
+                    world.count(|count| count.stale += 1);
+                } else if how == "done" {
+                    a_job_was_delivered(world, end.job);
+                }
+            }
+            Entry::Settle(result) => {
+                let facts = &result.facts;
+                let class = result.class.unwrap_or_default();
+                world.tell(format!("{who} settles {} of job {}: {class}", facts.provider, facts.job));
+                let adopted = result.row.filter(|row| world.facts(|facts| facts.adopted.contains(row)));
+                let given_up = result.error.as_deref().is_some_and(|why| why.contains("the worker died"));
+                world.law(adopted.is_none() || !given_up, || {
+                    format!("an operation of {} was known, and nobody asked after it", facts.provider)
+                });
+            }
+            Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
+        }
+    }
+    for health in &written.health {
+        a_breaker_is_as_it_says(world, health);
+    }
+}
+
+fn a_job_was_delivered(world: &World, job: JobId) {
+    let times = world.facts(|facts| {
+        facts.count.delivered += 1;
+        let life = facts.lives.get(&job).copied().unwrap_or(0);
+        let times = facts.delivered.entry((job, life)).or_default();
+        *times += 1;
+        *times
+    });
+    world.law(times == 1, || format!("job {job} was delivered {times} times"));
+}
+
+fn a_breaker_is_as_it_says(world: &World, health: &ProviderHealth) {
+    let provider = &health.provider;
+    let trips = super::house::trip_after(world.plan.seed);
+    match health.state {
+        BreakerState::Closed => {
+            let failures = health.consecutive_failures;
+            world.law(failures < trips, || format!("{provider} is closed after {failures} failures"));
+            world.law(health.hold.is_none(), || format!("{provider} is closed and held"));
+        }
+        BreakerState::Open => {
+            let says_why = health.open_until.is_some() || health.hold.is_some();
+            world.law(says_why, || format!("{provider} is open without an end"));
+        }
+        BreakerState::HalfOpen => {
+            world.law(health.probe.is_some(), || format!("{provider} is half-open without a probe"));
+        }
+    }
+    if health.last_success_at == Some(world.now()) && health.last_failure_at != health.last_success_at {
+        let closed = health.state == BreakerState::Closed;
+        world.law(closed, || format!("{provider} is {:?} right after a success", health.state));
+    }
+}
+
+/// Something was written: whoever watches is told, and shut gates are noted.
+pub(super) fn something_was_written(world: &World) {
+    let now = world.now();
+    let healths: Vec<ProviderHealth> =
+        world.store.look(|tables| tables.provider_health.values().cloned().collect());
+    world.facts(|facts| {
+        for health in healths {
+            if health.state == BreakerState::Closed {
+                facts.probes.remove(&health.provider);
+            }
+            if health.gate(now, "f1") == Gate::Pass {
+                facts.shut_since.remove(&health.provider);
+            } else {
+                facts.shut_since.entry(health.provider).or_insert(now);
+            }
+        }
+    });
+    world.written.notify_waiters();
+}
+
+/// What must hold of every row at any time.
+pub(super) fn every_row_is_lawful(world: &World, providers: &[Provider]) {
+    world.store.look(|tables| {
+        for job in tables.jobs.values() {
+            a_job_is_lawful(world, tables, job);
+        }
+        the_money_is_right(world, tables);
+        for run in tables.runs.values() {
+            let of_run = tables.attempts.values().filter(|attempt| attempt.run == run.id);
+            let mut paid: Vec<&AttemptRecord> = of_run
+                .filter(|attempt| attempt.status != "skipped" && repeat_of(&attempt.provider) == Repeat::Paid)
+                .collect();
+            paid.sort_by_key(|attempt| (attempt.position, attempt.repeat));
+            for pair in paid.windows(2) {
+                let [first, second] = pair else { continue };
+                if first.position == second.position {
+                    a_repeat_is_lawful(world, providers, first, second);
+                }
+            }
+        }
+    });
+}
+
+fn a_job_is_lawful(world: &World, tables: &Tables, job: &JobRecord) {
+    let id = job.id;
+    if job.status.is_settled() {
+        world.law(job.provider_override.is_none(), || format!("the override of job {id} survived it"));
+        world.law(job.lease.is_none(), || format!("job {id} is settled and leased"));
+        world.law(tables.open_run(id).is_none(), || format!("job {id} is settled and its run goes on"));
+    }
+    let most = super::house::MAX_RUNS;
+    world.law(job.runs <= most, || format!("job {id} had {} runs of {most}", job.runs));
+    let comes_back = job.status == JobStatus::Pending;
+    world.law(!comes_back || job.runs < most, || format!("job {id} comes back after {} runs", job.runs));
+    let open = tables.runs.values().filter(|run| run.job == id && run.finished_at.is_none()).count();
+    world.law(open <= 1, || format!("job {id} has {open} open runs"));
+}
+
+/// A paid call is repeated only where the verdict on the one before says so.
+fn a_repeat_is_lawful(world: &World, providers: &[Provider], first: &AttemptRecord, second: &AttemptRecord) {
+    let place = || format!("run {}, link {}, repeat {}", first.run, first.position, second.repeat);
+    let Some(provider) = providers.iter().find(|provider| provider.name == first.provider) else { return };
+    world.law(first.repeat < second.repeat, || format!("{}: two calls have one number", place()));
+    let class = first.class.and_then(FailureClass::parse);
+    let lawful = match class {
+        Some(FailureClass::Internal) => true,
+        // Its hint is not in the row; the walk waits for a short one.
+        Some(FailureClass::RateLimited { .. }) => first.repeat < provider.retries.max(1),
+        Some(class) => {
+            let verdict = class.verdict(first.repeat, provider.retries, provider.on_unknown);
+            verdict == Verdict::Repeat
+        }
+        None => false,
+    };
+    world.law(lawful, || format!("{}: it was repeated after {:?} {:?}", place(), first.status, first.class));
+}
+
+/// What is put aside is what calls under way may cost, and nothing more.
+fn the_money_is_right(world: &World, tables: &Tables) {
+    let mut reserved: BTreeMap<(String, &str, String), i64> = BTreeMap::new();
+    for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
+        let asset = attempt.asset.as_ref().map(|asset| (Scope::Asset, asset.to_string()));
+        for (scope, name) in asset.into_iter().chain([(Scope::Provider, attempt.provider.to_string())]) {
+            for span in Span::ALL {
+                let key = (span.period(attempt.started_at), scope.as_str(), name.clone());
+                *reserved.entry(key).or_default() += attempt.reserved_micros;
+            }
+        }
+    }
+    for (key, counter) in &tables.spending {
+        let open = reserved.get(key).copied().unwrap_or(0);
+        world.law(counter.reserved == open, || format!("{key:?} reserves {}, not {open}", counter.reserved));
+    }
+}
+
+/// What must hold when all is over.
+pub(super) fn everything_has_ended(world: &World) {
+    let left: Vec<String> = world.store.look(|tables| {
+        let unsettled = tables.jobs.values().filter(|job| !job.status.is_settled());
+        unsettled.map(|job| format!("job {} ({}) is {}", job.id, job.slug, job.status)).collect()
+    });
+    world.law(left.is_empty(), || format!("not every job has ended: {}", left.join(", ")));
+    world.store.look(|tables| {
+        for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
+            // Only what was begun for a job that a person took away may stay without a verdict.
+            let run = tables.runs.get(&attempt.run);
+            let taken = run.is_some_and(|run| matches!(run.outcome, Some("cancelled" | "released")));
+            world.law(taken, || format!("attempt {} of job {} has no verdict", attempt.id, attempt.job));
+        }
+        for job in tables.jobs.values().filter(|job| job.slug.starts_with(POISON)) {
+            let delivered = job.status == JobStatus::Done && job.provider.as_deref() != Some("manual");
+            world.law(!delivered, || format!("the poisonous job {} was delivered", job.id));
+        }
+        for attempt in tables.attempts.values().filter(|attempt| attempt.operation.is_some()) {
+            let renders = attempt.provider.as_str() == RENDERS;
+            world.law(renders, || format!("attempt {} has an operation of nobody's", attempt.id));
+        }
+    });
+}
