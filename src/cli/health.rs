@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::budgets::Money;
+use super::measured::Measured;
 use super::providers::{self, Standing};
 use super::remembered::Remembered;
-use super::said::{STRONG, Said, paint, table};
+use super::said::{Exit, STRONG, Said, paint, table};
 use super::session::Session;
 use super::show;
 use crate::config::Config;
@@ -21,10 +22,18 @@ use crate::store::{AssetCount, Store};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   backstop health
-  backstop health --json | jq '.assets[] | {asset, sentence}'")]
+  backstop health --json | jq '.assets[] | {asset, sentence}'
+  backstop health --strict >/dev/null || echo 'somebody should look'
+
+Exit code 0 when this could be told, however bad it is. With --strict, for a monitoring system: 1 when a job has been due for
+15 minutes and nobody takes it though there is room, when a disk has less than 5 % or 200 MB left, or when the write-ahead
+log is larger than 256 MB. Providers that fail and jobs that wait for a person are no such trouble.")]
 pub(super) struct Args {
     /// Only this asset
     asset: Option<String>,
+    /// Exit with 1 when something is bad that the daemon warns of
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> {
@@ -58,11 +67,15 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     text.push_str(&table(&header, providers.iter().map(|one| row(one, costs, now))));
     let orphans = orphans(config, &counts);
     text.push_str(&orphans);
+    let vitals = Measured::take(&opened, &counts, now).await?;
+    text.push_str(&vitals.text(now));
     let json = json!({
+        "queue": vitals.json(now),
         "assets": assets.iter().map(|asset| asset.json(now)).collect::<Vec<_>>(),
         "providers": providers.iter().map(Standing::json).collect::<Vec<_>>(),
     });
-    Ok(Said::fine(text, json))
+    let bad = args.strict && vitals.is_bad(now);
+    Ok(Said { text, json, exit: if bad { Exit::Failed } else { Exit::Done } })
 }
 
 /// How one asset is doing.

@@ -1,5 +1,6 @@
 //! The verbs, one file each, and the one place where everything is wired.
 
+mod backup;
 mod budgets;
 mod cancel;
 mod check;
@@ -12,6 +13,7 @@ mod health;
 mod jobs;
 mod logs;
 mod manual;
+mod measured;
 mod migrate;
 mod online;
 mod plan;
@@ -104,6 +106,7 @@ enum DeskVerb {
     Cancel(cancel::Args),
     Providers(providers::Args),
     Check(check::Args),
+    Backup(backup::Args),
     Migrate(migrate::Args),
 }
 
@@ -184,6 +187,7 @@ async fn desk(session: &Session, verb: DeskVerb) -> anyhow::Result<Said> {
         DeskVerb::Cancel(args) => cancel::run(session, &args).await,
         DeskVerb::Providers(args) => providers::run(session, args).await,
         DeskVerb::Check(args) => check::run(session, &args).await,
+        DeskVerb::Backup(args) => backup::run(session, &args).await,
         DeskVerb::Migrate(_) => migrate::run(session).await,
     }
 }

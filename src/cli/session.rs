@@ -36,13 +36,7 @@ impl Session {
     /// Opens the database that is there: who asks about jobs in the wrong folder should not get an empty queue.
     pub(super) async fn existing(&self) -> anyhow::Result<Opened> {
         let config = self.config()?;
-        let path = wire::database_path(&config);
-        anyhow::ensure!(
-            path.exists(),
-            "there is no database at {} yet; backstop enqueue makes it, or name another configuration with \
-             --config",
-            path.display()
-        );
+        wire::there(&config)?;
         self.open_as(config).await
     }
 

@@ -74,6 +74,20 @@ pub fn database_path(config: &Config) -> &Path {
     path
 }
 
+/// The database's file, where there is one.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn there(config: &Config) -> anyhow::Result<&Path> {
+    let path = database_path(config);
+    anyhow::ensure!(
+        path.exists(),
+        "there is no database at {} yet; backstop enqueue makes it, or name another configuration with --config",
+        path.display()
+    );
+    Ok(path)
+}
+
 /// The vault that the configuration names.
 ///
 /// # Errors

@@ -198,7 +198,9 @@ impl Calendar {
         at.with_timezone(&self.zone).format("%H:%M").to_string()
     }
 
-    fn names_minute(&self, now: Timestamp) -> bool {
+    /// Whether the minute of an instant is one of its own, as windows have it.
+    #[must_use]
+    pub fn names_minute(&self, now: Timestamp) -> bool {
         let local = now.with_timezone(&self.zone);
         let minute = local.duration_trunc(TimeDelta::minutes(1)).unwrap_or(local);
         self.cron.is_time_matching(&minute).unwrap_or(false)

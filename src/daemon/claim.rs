@@ -82,6 +82,23 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
     }
 }
 
+/// The assets of which a due job would be begun now.
+pub(super) fn could_begin(shared: &Shared) -> Vec<AssetName> {
+    let (book, health, now) = (shared.book(), shared.board.all(), shared.now());
+    let full = shared.in_flight() >= book.queue.concurrency;
+    let free = |page: &&Arc<AssetPage>| {
+        let first = first_called(now, &book, page, &health).and_then(|name| book.providers.get(&name));
+        let own = page.asset.concurrency.is_none_or(|most| shared.in_flight_of(&page.asset.name) < most);
+        let permits = first.is_none_or(|first| first.permits.available_permits() > 0);
+        let room = !full || first.is_some_and(|first| first.provider.instant);
+        page.is_open(now) && own && permits && room
+    };
+    if shared.runs_alone() {
+        return Vec::new();
+    }
+    book.assets.values().filter(free).map(|page| page.asset.name.clone()).collect()
+}
+
 async fn wait(shared: &Shared, at_most: Duration) {
     tokio::select! {
         biased;

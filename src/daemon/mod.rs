@@ -20,6 +20,7 @@ mod shared;
 #[cfg(test)]
 mod sim;
 mod steady;
+mod vitals;
 mod wake;
 pub mod worker;
 
@@ -159,6 +160,7 @@ impl Daemon {
         duties.start("recurring jobs", recurring::run(Arc::clone(shared)));
         duties.start("rescue of lost leases", lease::rescue(Arc::clone(shared)));
         duties.start("maintenance", maintain::run(Arc::clone(shared)));
+        duties.start("watch on the vitals", vitals::run(Arc::clone(shared)));
         duties.start("notices", notices::run(Arc::clone(shared)));
         self.work(duties, claim::Until::Stopped).await
     }

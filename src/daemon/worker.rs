@@ -118,6 +118,30 @@ pub fn remains(owner: &str, folder: &Path) -> Option<Remains> {
     }
 }
 
+/// How many workers live that have their lock files in `folder`. Nothing is changed: who finds a dead one here leaves it
+/// to the next daemon.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn living(folder: &Path) -> io::Result<usize> {
+    let mut living = 0;
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let is_lock =
+            name.to_str().is_some_and(|name| name.starts_with(LOCK_PREFIX) && name.ends_with(LOCK_SUFFIX));
+        if !is_lock {
+            continue;
+        }
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(folder.join(&name));
+        // One that has just gone, or that is no file, is no worker.
+        let Ok(file) = opened else { continue };
+        let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+        living += usize::from(held);
+    }
+    Ok(living)
+}
+
 /// The kernel's name for this boot; empty where there is none to read.
 fn boot_id() -> String {
     fs::read_to_string(BOOT_ID).map(|text| text.trim().to_owned()).unwrap_or_default()
@@ -137,7 +161,9 @@ mod tests {
         let worker = Worker::enlist(folder.path(), "a").expect("enlists");
         let owner = worker.owner().to_owned();
         assert!(!is_certainly_dead(&owner, folder.path()), "it lives");
+        assert_eq!(living(folder.path()).expect("read"), 1);
         drop(worker);
+        assert_eq!(living(folder.path()).expect("read"), 0);
         let elsewhere = owner.replace("\"boot\":\"", "\"boot\":\"x");
         assert!(!is_certainly_dead(&elsewhere, folder.path()), "another boot");
         let other_file = owner.replace("\"ino\":", "\"ino\":1");

@@ -17,4 +17,5 @@ pub mod provider;
 pub mod sentence;
 pub mod skip;
 pub mod time;
+pub mod vitals;
 pub mod walk;

@@ -20,6 +20,7 @@ use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
+use crate::domain::vitals::Disk;
 
 pub use claim::{
     Claim, ClaimRequest, Claimed, Held, LeaseToken, MOST_SOLO_DEATHS, OpenRun, PastAttempt, Refusal,
@@ -30,6 +31,26 @@ pub use desk::{
 };
 pub use error::StoreError;
 pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
+
+/// The files of a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Files {
+    /// The database itself, in bytes.
+    pub database_bytes: u64,
+    /// Its write-ahead log, in bytes.
+    pub log_bytes: u64,
+    /// The disk they are on, where it can be asked.
+    pub disk: Option<Disk>,
+}
+
+/// When the daemons of a queue last did something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pulse {
+    /// When a run was last opened.
+    pub last_claim_at: Option<Timestamp>,
+    /// When a run last ended.
+    pub last_finish_at: Option<Timestamp>,
+}
 
 /// The database, as the rest of Backstop speaks to it. Every method is one transaction.
 #[async_trait]
@@ -116,7 +137,12 @@ pub trait Store: Send + Sync {
     /// Forgets staged keys whose files are gone.
     async fn unstage(&self, keys: &[String]) -> Result<(), StoreError>;
 
-    /// What a database wants done now and then: statistics, and the write-ahead log kept in bounds.
+    /// The files of the database, for a store that has some.
+    fn files(&self) -> Option<Files> {
+        None
+    }
+
+    /// What a database wants done now and then: statistics, and the write-ahead log kept in bounds. Nobody waits for it.
     async fn tend(&self) -> Result<(), StoreError>;
 
     // --- the desk: what people ask and say, by verb, page or API

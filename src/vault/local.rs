@@ -12,6 +12,8 @@ use rustix::fs::{AtFlags, CWD, OFlags, linkat};
 use tempfile::TempPath;
 use url::Url;
 
+use crate::domain::vitals::Disk;
+
 use super::{Kept, Vault, VaultError, VaultKey};
 
 /// What the vault asks for a new file; the process's umask takes away from it. Without this, temporary
@@ -174,6 +176,16 @@ impl Vault for LocalVault {
 
     async fn remove(&self, key: &VaultKey) -> Result<(), VaultError> {
         self.blocking(key, Self::remove_blocking).await
+    }
+
+    async fn disk(&self) -> Option<Disk> {
+        let root = self.root.clone();
+        // A folder of another machine may keep its asker waiting.
+        let found = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&root).ok()).await.ok()??;
+        Some(Disk {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            free: found.f_bavail.saturating_mul(found.f_frsize),
+        })
     }
 }
 

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::domain::vitals::Disk;
+
 pub use key::VaultKey;
 pub use local::LocalVault;
 
@@ -34,6 +36,11 @@ pub trait Vault: Send + Sync {
     /// # Errors
     /// When the file is still there.
     async fn remove(&self, key: &VaultKey) -> Result<(), VaultError>;
+
+    /// The disk that files are kept on, where there is one and it can be asked.
+    async fn disk(&self) -> Option<Disk> {
+        None
+    }
 }
 
 /// A file that is kept.

@@ -11,7 +11,7 @@ mod life;
 mod protocols;
 mod reload;
 mod schedule;
-mod vendor;
+pub(crate) mod vendor;
 
 use std::fs;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ impl Place {
     }
 
     /// Starts the daemon and waits until it is ready.
-    fn serve(&self) -> Serving {
+    pub(crate) fn serve(&self) -> Serving {
         let number = (0..).find(|number| !self.file(&format!("log-{number}")).exists()).expect("a number");
         let log = self.file(&format!("log-{number}"));
         let file = fs::File::create(&log).expect("a log");
@@ -94,13 +94,13 @@ impl Place {
         self.try_sql(statements).unwrap_or_else(|error| panic!("{statements}\n{error}"))
     }
 
-    fn enqueue(&self, slug: &str) {
+    pub(crate) fn enqueue(&self, slug: &str) {
         self.sql(&format!("INSERT INTO jobs (asset, slug) VALUES ('social-text', '{slug}')"));
     }
 
     /// Waits until a query answers this.
     #[track_caller]
-    fn shows(&self, query: &str, expected: &str) {
+    pub(crate) fn shows(&self, query: &str, expected: &str) {
         let mut last = String::new();
         let came = within(PATIENCE, || {
             last = self.sql(query);
@@ -139,29 +139,29 @@ impl Drop for Killed {
 }
 
 /// A running daemon.
-struct Serving {
-    child: Killed,
+pub(crate) struct Serving {
+    pub(crate) child: Killed,
     log: PathBuf,
 }
 
 impl Serving {
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits until the log holds these words.
     #[track_caller]
-    fn says(&self, words: &str) {
+    pub(crate) fn says(&self, words: &str) {
         assert!(within(PATIENCE, || self.log().contains(words)), "no {words:?} in\n{}", self.log());
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child.0), signal).expect("a living daemon");
     }
 
     /// Waits until it has ended by itself.
     #[track_caller]
-    fn ends(&mut self) -> ExitStatus {
+    pub(crate) fn ends(&mut self) -> ExitStatus {
         let mut status = None;
         let ended = within(PATIENCE, || {
             status = self.child.0.try_wait().expect("a child");
@@ -173,13 +173,13 @@ impl Serving {
 
     /// Stops it as systemd would.
     #[track_caller]
-    fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);
         assert!(self.ends().success(), "{}", self.log());
     }
 
     /// Kills it: it can write nothing more.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.0.kill().expect("a living daemon");
         self.child.0.wait().expect("dead");
     }
@@ -200,12 +200,12 @@ pub(crate) fn within(time: Duration, mut come: impl FnMut() -> bool) -> bool {
 }
 
 #[track_caller]
-fn until(what: &str, come: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, come: impl FnMut() -> bool) {
     assert!(within(PATIENCE, come), "{what}: not within {PATIENCE:?}");
 }
 
 /// A text asset with this chain, and a vendor at each of these addresses: `house`, `second`, ...
-fn texts(chain: &str, addresses: &[(&str, String)]) -> String {
+pub(crate) fn texts(chain: &str, addresses: &[(&str, String)]) -> String {
     let mut configuration = format!("[assets.social-text]\nchain = {chain}\n");
     for (name, address) in addresses {
         configuration.push_str(&format!(

@@ -6,6 +6,7 @@ mod config;
 mod daemon;
 mod deploy;
 mod fake;
+mod faults;
 mod film;
 mod kills;
 mod labels;

@@ -466,9 +466,3 @@ pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) ->
     tx.commit().await?;
     Ok(deleted)
 }
-
-/// Folds the write-ahead log back where no reader holds it.
-pub(super) async fn tend(writer: &SqlitePool) -> Result<(), StoreError> {
-    sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
-    Ok(())
-}

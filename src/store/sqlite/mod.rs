@@ -1,5 +1,7 @@
 //! The store on one SQLite file.
 
+pub mod backup;
+mod care;
 mod claim;
 mod decode;
 mod desk;
@@ -34,8 +36,8 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Store, StoreError, Written,
+    AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
+    Notice, Provided, Pulse, Store, StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -66,6 +68,14 @@ impl SqliteStore {
     /// When the schema refuses it, or the database fails.
     pub async fn execute(&self, statement: &'static str) -> Result<u64, StoreError> {
         desk::execute(&self.pools.writer, statement).await
+    }
+
+    /// When the daemons of this queue last did something.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn pulse(&self) -> Result<Pulse, StoreError> {
+        care::pulse(&self.pools.readers).await
     }
 
     /// Closes every connection; the last one folds the write-ahead log into the file.
@@ -164,8 +174,12 @@ impl Store for SqliteStore {
         staged::unstage(&self.pools.writer, keys).await
     }
 
+    fn files(&self) -> Option<Files> {
+        care::files(self.pools.path()).ok()
+    }
+
     async fn tend(&self) -> Result<(), StoreError> {
-        ledger::tend(&self.pools.writer).await
+        care::fold(&self.pools.writer).await
     }
 
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {

@@ -5,7 +5,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{ConnectOptions, Connection};
 
 use super::migrate::{StartLock, refuse_foreign};
@@ -15,7 +17,7 @@ use crate::store::error::StoreError;
 const READERS: u32 = 4;
 
 /// How long a statement waits for somebody else's lock.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The writer's page cache, in KiB with a minus sign: what a batch of a thousand jobs touches in a queue of millions.
 /// Memory is taken only as it is used.
@@ -39,6 +41,12 @@ pub struct Pools {
 }
 
 impl Pools {
+    /// The database's file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Closes every connection; the last one folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.readers.close().await;
@@ -63,6 +71,7 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|conn, _| Box::pin(is_outside_a_transaction(conn)))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await?;
     refuse_old_sqlite(&writer).await?;
@@ -79,6 +88,16 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
     Ok(Pools { writer, readers, path: path.to_owned() })
 }
 
+/// A full disk or one that fails ends a transaction by itself. The rollback that comes after finds none, and the
+/// connection would count as within one for ever: it is replaced by another.
+async fn is_outside_a_transaction(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if conn.is_in_transaction() {
+        // Waits for a rollback that is under way.
+        conn.ping().await?;
+    }
+    Ok(!conn.is_in_transaction())
+}
+
 /// SQLite folds the log into the file when the last connection closes, if that one can write. A reader's handle may
 /// be let go of a moment after the writer's, and then nobody did.
 async fn fold_log(path: &Path) -> Result<(), sqlx::Error> {
@@ -92,7 +111,7 @@ async fn fold_log(path: &Path) -> Result<(), sqlx::Error> {
     last.close().await
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     // No journal mode here: it would be set before we know whose file this is.
     SqliteConnectOptions::new()
         .filename(path)

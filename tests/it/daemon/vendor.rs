@@ -12,7 +12,7 @@ use super::until;
 use crate::support::{Reply, Server};
 
 /// An OpenAI-compatible server of texts.
-pub(super) struct Vendor {
+pub(crate) struct Vendor {
     server: Server,
     said: Arc<Said>,
     release: Sender<()>,
@@ -27,7 +27,7 @@ struct Said {
 
 impl Vendor {
     /// Starts on any free port.
-    pub(super) fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let said = Arc::new(Said::default());
         let (release, released) = channel();
         let told = Arc::clone(&said);
@@ -44,67 +44,67 @@ impl Vendor {
     }
 
     /// One that answers nothing until it is let go; it serves one call at a time.
-    pub(super) fn holding() -> Self {
+    pub(crate) fn holding() -> Self {
         let vendor = Self::start();
         vendor.hold();
         vendor
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("{}/v1", self.server.url())
     }
 
     /// How many calls have reached it.
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.said.calls.load(Ordering::SeqCst)
     }
 
     #[track_caller]
-    pub(super) fn is_called(&self, times: usize) {
+    pub(crate) fn is_called(&self, times: usize) {
         until("the vendor is called", || self.calls() >= times);
         assert_eq!(self.calls(), times);
     }
 
     /// From now on answers wait.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.said.holds.store(true, Ordering::SeqCst);
     }
 
     /// Lets the waiting call go, and all that come after it.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         self.said.holds.store(false, Ordering::SeqCst);
         self.release.send(()).expect("the vendor lives");
     }
 
     /// From now on it gives this reply; `None` brings it back to work.
-    pub(super) fn answer_instead(&self, reply: Option<Reply>) {
+    pub(crate) fn answer_instead(&self, reply: Option<Reply>) {
         *self.said.instead.lock().unwrap_or_else(PoisonError::into_inner) = reply;
     }
 
     /// Everything it was sent.
-    pub(super) fn prompts(&self) -> Vec<String> {
+    pub(crate) fn prompts(&self) -> Vec<String> {
         let prompt = |request: &crate::support::Request| request.json()["messages"][0]["content"].to_string();
         self.server.requests().iter().map(prompt).collect()
     }
 
     /// Kills it.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.server.stop();
     }
 
     /// Starts it again at the same address.
-    pub(super) fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         block_on(self.server.restart());
     }
 }
 
 /// An OpenAI error.
-pub(super) fn error(status: u16, code: &str, message: &str) -> Reply {
+pub(crate) fn error(status: u16, code: &str, message: &str) -> Reply {
     Reply::json(status, &json!({"error": {"message": message, "type": code, "code": code}}))
 }
 
 /// A rate limit with its hint.
-pub(super) fn rate_limited(seconds: u32) -> Reply {
+pub(crate) fn rate_limited(seconds: u32) -> Reply {
     let body = json!({"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}});
     let headers = vec![("content-type", "application/json".to_owned()), ("retry-after", seconds.to_string())];
     Reply::Http { status: 429, headers, body: body.to_string().into_bytes() }

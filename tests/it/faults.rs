@@ -1,0 +1,92 @@
+//! Local trouble, with the real binary: every row of docs/faults.md has its test here or names where it is.
+#![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
+
+mod backup;
+mod disks;
+mod locks;
+mod network;
+mod stalls;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::daemon::Place;
+
+/// What a verb came to: its exit code, its standard output, its standard error.
+pub(crate) struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("no JSON: {}\n{}", self.out, self.err))
+    }
+}
+
+fn run(place: &Place, verb: &str, args: &[&str]) -> Ran {
+    let ran = place.backstop(verb).args(args).output().expect("the binary");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Ran { code: ran.status.code(), out: text(ran.stdout), err: text(ran.stderr) }
+}
+
+/// A small disk of its own.
+struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    /// Mounts a disk of so many KiB; says why and returns `None` where that is not allowed.
+    fn mount(kib: u32) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let disk = Self { folder };
+        mounted(&["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"], disk.path()).then_some(disk)
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn remount(&self, how: &str) {
+        assert!(mounted(&["-o", &format!("remount,{how}")], self.path()), "remount {how}");
+    }
+
+    /// Fills it up to the last byte.
+    fn fill(&self) -> PathBuf {
+        let path = self.path().join("filler");
+        let mut filler = fs::File::create(&path).expect("created");
+        let block = [0_u8; 4096];
+        while std::io::Write::write_all(&mut filler, &block).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a daemon of a failed test may still be there.
+        let done = Command::new("umount").arg("--lazy").arg(self.path()).status();
+        if !done.is_ok_and(|status| status.success()) {
+            eprintln!("{} stays mounted", self.path().display());
+        }
+    }
+}
+
+fn mounted(args: &[&str], at: &Path) -> bool {
+    match Command::new("mount").args(args).arg(at).output() {
+        Ok(done) if done.status.success() => true,
+        Ok(done) => {
+            eprintln!("SKIPPED: {}", String::from_utf8_lossy(&done.stderr).trim());
+            false
+        }
+        Err(error) => {
+            eprintln!("SKIPPED: mount: {error}");
+            false
+        }
+    }
+}
