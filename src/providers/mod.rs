@@ -10,6 +10,7 @@ mod driver;
 mod encoded;
 mod gemini_image;
 mod gemini_video;
+mod gone_model;
 mod google;
 mod hints;
 mod http;
