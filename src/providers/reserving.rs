@@ -98,6 +98,9 @@ mod tests {
         let film = json!({"second_micros": {"720p": 100_000}});
         check(provider("veo-2", film.clone()), &ask, 800_000);
         check(provider("gemini-omni-1.1-flash", film.clone()), &ask, 800_000);
+        let large = json!({"resolution": "4k", "seconds": 15});
+        check(provider("gemini-omni-1.2-flash", large), &ask, 1_050_000);
+        check(provider("veo-3", json!({"seconds": 4})), &ask, 1_600_000);
         ask.accept.min_duration = Some(Duration::from_secs(10));
         check(provider("gemini-omni-1.1-flash", film), &ask, 1_000_000);
     }
