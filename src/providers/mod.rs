@@ -8,6 +8,7 @@ mod cost;
 mod download;
 mod driver;
 mod encoded;
+mod further;
 mod gemini_image;
 mod gemini_video;
 mod gone_model;

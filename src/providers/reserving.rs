@@ -73,7 +73,8 @@ mod tests {
         let plain = claude(json!({"max_tokens": 1_000}));
         assert_eq!(most(&plain, &ask), 1_000 + 1_000 * 5);
         assert_eq!(most(&claude(json!({"max_tokens": 1_000, "system": "s".repeat(300)})), &ask), 6_100);
-        assert_eq!(most(&claude(json!({"extra": {"max_tokens": 2_000}})), &ask), 11_000);
+        let gpt = provider("gpt-5", json!({"extra": {"max_completion_tokens": 2_000}}));
+        assert_eq!(most(&gpt, &ask), 1_250 + 2_000 * 10, "as it is sent");
         ask.repeat = 1;
         assert_eq!(most(&plain, &ask), 11_000, "a repeat has twice the room");
         let server = recorded::provider("openai-chat", "m", "http://127.0.0.1:1");
