@@ -24,7 +24,8 @@ use super::vendor_error::VendorError;
 /// a price get none then: their models' windows are as small as the operator's memory.
 const DEFAULT_MAX_TOKENS: u32 = 4096;
 
-/// The vendor's own host, which wants `max_completion_tokens`; everybody else knows `max_tokens`.
+/// The vendor's own host, which wants `max_completion_tokens`; everybody else knows `max_tokens`, but for the models
+/// of the vendor that reason.
 const OPENAI: &str = "api.openai.com";
 
 /// What `extra` may not hold.
@@ -98,10 +99,11 @@ impl Protocol for OpenAiChat {
         body.insert("model".to_owned(), call.model()?.into());
         body.insert("messages".to_owned(), messages.into());
         let budget = options.budget(DEFAULT_MAX_TOKENS, call.ask.repeat);
-        if address::host_is(call.provider, OPENAI) {
-            body.insert("max_completion_tokens".to_owned(), budget.into());
-        } else if is_bounded(call.provider, &options) {
-            body.insert("max_tokens".to_owned(), budget.into());
+        let at_openai = address::host_is(call.provider, OPENAI);
+        if at_openai || is_bounded(call.provider, &options) {
+            let newer = at_openai || reasons(call.model()?);
+            let name = if newer { "max_completion_tokens" } else { "max_tokens" };
+            body.insert(name.to_owned(), budget.into());
         }
         if let Some(temperature) = options.temperature {
             body.insert("temperature".to_owned(), temperature.into());
@@ -141,6 +143,12 @@ impl Protocol for OpenAiChat {
 fn is_bounded(provider: &Provider, options: &TextOptions) -> bool {
     let has_price = options.prices.is_some() || provider.price_micros > 0;
     options.further_budget().is_none() && (options.max_tokens.is_some() || has_price)
+}
+
+/// Whether a model is one of OpenAI's that refuse `max_tokens` wherever they are served, by its id: `gpt-5-mini`, `o3`.
+fn reasons(model: &str) -> bool {
+    let numbered = model.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    numbered || model.starts_with("gpt-5")
 }
 
 impl Choice {
@@ -239,6 +247,22 @@ mod tests {
         provider.options.insert("extra".to_owned(), json!({"max_completion_tokens": 100}));
         assert_eq!(budget(&provider, &ask), None, "the operator's own word for it is the only one");
         assert_eq!(OpenAiChat.most_micros(&provider, &ask), 101);
+    }
+
+    #[test]
+    fn a_model_that_reasons_gets_its_own_word_at_a_relay_too() {
+        let named = |model: &str| {
+            let mut provider = provider("openai-chat", model, "https://relay.example/v1");
+            provider.price_micros = 1;
+            let body = body_of(&OpenAiChat, &provider, &ask());
+            (body.get("max_tokens").is_some(), body.get("max_completion_tokens").is_some())
+        };
+        for model in ["gpt-5", "gpt-5-mini", "o3", "o4-mini"] {
+            assert_eq!(named(model), (false, true), "{model}");
+        }
+        for model in ["gpt-4.1", "openai/gpt-5", "olmo-2", "gpt-oss-120b", "gemma-3"] {
+            assert_eq!(named(model), (true, false), "{model}");
+        }
     }
 
     #[test]
