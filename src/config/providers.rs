@@ -20,7 +20,7 @@ use super::{Context, address, assets, budget};
 /// The providers by label; `None` where one has mistakes, so that chains do not call it unknown.
 pub(super) type Providers = BTreeMap<ProviderName, Option<Provider>>;
 
-/// Calls in flight at once that no vendor's entry tier minds.
+/// Calls in flight at once that no vendor's entry tier minds, where the catalog knows no bound.
 const REMOTE_CONCURRENCY: u32 = 8;
 
 /// Programs of the operator in flight at once: each is a process, perhaps a model on the one graphics card.
@@ -286,6 +286,9 @@ impl Reading<'_> {
     fn concurrency(&self, facts: &ProtocolFacts) -> u32 {
         if facts.instant {
             return MAX_CONCURRENCY;
+        }
+        if let Some(most) = self.entry_of(facts).and_then(|entry| entry.concurrency) {
+            return most;
         }
         match (facts.local, facts.medium) {
             (false, _) => REMOTE_CONCURRENCY,

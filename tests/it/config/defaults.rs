@@ -203,6 +203,16 @@ fn a_model_or_address_of_ones_own_outlives_the_vendors() {
 }
 
 #[test]
+fn calls_in_flight_are_as_many_as_the_vendor_lets_in() {
+    let of = |text: &str, label: &str| provider(&loaded(text), label).concurrency;
+    assert_eq!(of("", "veo-2"), 24, "by the catalog");
+    assert_eq!(of("", "lummi"), 8, "where it knows no bound");
+    assert_eq!(of("[providers.veo-2]\nconcurrency = 2\n", "veo-2"), 2, "the operator's word");
+    let relay = "[providers.veo-2]\nprotocol = \"openai-images\"\nmodel = \"m\"\nbase_url = \"https://r.example.org\"\n";
+    assert_eq!(of(relay, "veo-2"), 8, "another protocol is another vendor");
+}
+
+#[test]
 fn another_protocol_takes_nothing_but_name_and_key_from_the_catalog() {
     let config = loaded(
         "[providers.gemini-imagen-3]\nprotocol = \"openai-images\"\nmodel = \"m\"\nbase_url = \"https://r.example.org\"\n",
