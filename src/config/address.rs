@@ -36,6 +36,12 @@ pub(super) fn kept(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
+/// Whose address it is, whatever scheme, port and path are written with it. The parser has brought case and
+/// escapes to one spelling.
+pub(super) fn host(url: &Url) -> Option<&str> {
+    url.host_str().map(|host| host.strip_suffix('.').unwrap_or(host))
+}
+
 /// Whether a host is this machine or on a network of one's own.
 pub(super) fn is_private(url: &Url) -> bool {
     url.host_str().is_some_and(address::is_local)

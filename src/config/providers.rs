@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::domain::asset::Medium;
 use crate::domain::name::ProviderName;
-use crate::domain::provider::{CatalogEntry, Key, OnUnknown, ProtocolFacts, Provider, Repeat};
+use crate::domain::provider::{CatalogEntry, Key, OnUnknown, ProtocolFacts, Provider, Repeat, Retirement};
 
 use super::errors::advice_for;
 use super::queue::MAX_CONCURRENCY;
@@ -20,7 +20,7 @@ use super::{Context, address, assets, budget};
 /// The providers by label; `None` where one has mistakes, so that chains do not call it unknown.
 pub(super) type Providers = BTreeMap<ProviderName, Option<Provider>>;
 
-/// Calls in flight at once that no vendor's entry tier minds.
+/// Calls in flight at once that no vendor's entry tier minds, where the catalog knows no bound.
 const REMOTE_CONCURRENCY: u32 = 8;
 
 /// Programs of the operator in flight at once: each is a process, perhaps a model on the one graphics card.
@@ -77,8 +77,6 @@ struct Target {
     model: Option<String>,
     base_url: Option<Url>,
     wish: Wish,
-    /// Whether model or address are the operator's, so that what the vendor retired does not matter.
-    is_own: bool,
 }
 
 impl Reading<'_> {
@@ -104,6 +102,7 @@ impl Reading<'_> {
         let key = self.without_key(key, &target);
         self.refuse_open_key(&key, &target);
         let base_url = target.base_url.as_ref().map(address::kept);
+        let retired = self.retired(&target);
         Some(Provider {
             name: self.name.clone(),
             title: title.unwrap_or_else(|| self.title()),
@@ -119,7 +118,7 @@ impl Reading<'_> {
             model: target.model,
             base_url,
             key,
-            retired: self.entry.and_then(|entry| entry.retired.clone()).filter(|_| !target.is_own),
+            retired,
             timeout: timeout.or_else(|| self.entry_of(facts)?.timeout).unwrap_or(facts.timeout),
             retries: retries.unwrap_or(1),
             concurrency: concurrency.unwrap_or_else(|| self.concurrency(facts)),
@@ -190,9 +189,8 @@ impl Reading<'_> {
                 item.wrong(format!("protocol {} works on this machine", facts.name), "leave the key out");
             }
             let model = model.and_then(Item::text).or_else(|| entry.and_then(|entry| entry.model.clone()));
-            return Some(Target { model, base_url: None, wish: Wish::None, is_own: false });
+            return Some(Target { model, base_url: None, wish: Wish::None });
         }
-        let is_own = model.is_some() || base_url.is_some();
         let model = match model {
             Some(item) => Some(item.text()?),
             None => entry.and_then(|entry| entry.model.clone()),
@@ -219,7 +217,19 @@ impl Reading<'_> {
             Some(item) => secrets::read(self.context, item)?,
             None => self.entry.map_or(Wish::None, Wish::of),
         };
-        Some(Target { model, base_url: Some(base_url?), wish, is_own })
+        Some(Target { model, base_url: Some(base_url?), wish })
+    }
+
+    /// The end of what is called there, whatever label calls it and however it is spelled: a vendor retires a model at
+    /// its own host. A relay, Vertex AI and another model outlive that.
+    fn retired(&self, target: &Target) -> Option<Retirement> {
+        let host = address::host(target.base_url.as_ref()?)?;
+        let model = target.model.as_deref()?;
+        let is_called = |entry: &&CatalogEntry| {
+            let vendors = entry.base_url.as_deref().and_then(|text| Url::parse(text).ok());
+            entry.model.as_deref() == Some(model) && vendors.as_ref().and_then(address::host) == Some(host)
+        };
+        self.context.catalog.entries.iter().filter(is_called).find_map(|entry| entry.retired.clone())
     }
 
     /// A key that nobody asked for is not missed where the operator put a server of their own.
@@ -276,6 +286,9 @@ impl Reading<'_> {
     fn concurrency(&self, facts: &ProtocolFacts) -> u32 {
         if facts.instant {
             return MAX_CONCURRENCY;
+        }
+        if let Some(most) = self.entry_of(facts).and_then(|entry| entry.concurrency) {
+            return most;
         }
         match (facts.local, facts.medium) {
             (false, _) => REMOTE_CONCURRENCY,

@@ -165,6 +165,10 @@ pub struct CatalogEntry {
     pub retired: Option<Retirement>,
     /// Time for one call, where that of its protocol is not enough.
     pub timeout: Option<Duration>,
+    /// Most calls in flight at once, where the vendor bounds them.
+    pub concurrency: Option<u32>,
+    /// What the vendor limits, for people: `10 requests a minute`.
+    pub limits: Option<String>,
     /// Price of one call in micro-dollars, where no usage is reported.
     pub price_micros: i64,
     /// Settings only the protocol knows, by their defaults.

@@ -13,6 +13,7 @@ use crate::domain::provider::Provider;
 
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
+use super::further::{self, Guarded};
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
 use super::question::{Asked, Found, Listing};
@@ -20,6 +21,15 @@ use super::vendor_error::VendorError;
 
 /// The answer's budget where the operator names none: the API requires one.
 const DEFAULT_MAX_TOKENS: u32 = 4096;
+
+/// What `extra` may not hold. Only OpenAI knows the last one, and it would be taken for the budget.
+const GUARDED: &[Guarded] = &[
+    ("model", "model"),
+    ("max_tokens", "max_tokens"),
+    ("system", "system"),
+    ("temperature", "temperature"),
+    ("max_completion_tokens", "max_tokens"),
+];
 
 /// The protocol `anthropic`.
 pub(super) struct Anthropic;
@@ -45,7 +55,8 @@ impl Protocol for Anthropic {
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
-        options::read::<TextOptions>(provider).map(drop)
+        let options: TextOptions = options::read(provider)?;
+        further::check(&options.extra, GUARDED)
     }
 
     fn most_micros(&self, provider: &Provider, ask: &Ask) -> i64 {

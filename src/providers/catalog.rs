@@ -67,6 +67,8 @@ struct EntryTable {
     key_env: Vec<String>,
     retired: Option<RetiredTable>,
     timeout: Option<String>,
+    concurrency: Option<u32>,
+    limits: Option<String>,
     #[serde(default)]
     price_micros: i64,
     #[serde(default)]
@@ -132,6 +134,8 @@ fn entry(label: &str, table: EntryTable) -> Result<CatalogEntry, String> {
         key_env: table.key_env,
         retired: table.retired.map(|r| Retirement { on: r.on, advice: r.advice }),
         timeout: table.timeout.map(|text| duration(label, &text)).transpose()?,
+        concurrency: table.concurrency,
+        limits: table.limits,
         price_micros: table.price_micros,
         options: table.options,
     })
@@ -232,6 +236,18 @@ mod tests {
                 "{}: advises {label}, which is retired itself",
                 with_end.name
             );
+        }
+    }
+
+    #[test]
+    fn a_bound_of_calls_in_flight_is_told_to_people_too() {
+        for (label, most) in [("flux-2-pro", 24), ("ideogram-v3", 10)] {
+            assert_eq!(entry(label).concurrency, Some(most), "{label}");
+        }
+        for bounded in &catalog().entries {
+            let Some(most) = bounded.concurrency else { continue };
+            let told = bounded.limits.as_deref().is_some_and(|limits| limits.contains(&most.to_string()));
+            assert!(told && most > 0, "{}", bounded.name);
         }
     }
 

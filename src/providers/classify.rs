@@ -7,6 +7,7 @@ use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Repeat;
 use crate::domain::time::Timestamp;
 
+use super::gone_model;
 use super::hints;
 use super::protocol::{Call, HttpReply};
 use super::vendor_error::{NO_ALLOWANCE, VendorError};
@@ -67,10 +68,6 @@ const AUTH: &[&str] = &["invalid_api_key", "api_key_invalid", "authentication_er
 /// ElevenLabs' voices end as models do.
 const RETIRED: &[&str] = &["model_not_found", "model_deprecated", "model_retired", "voice_not_found"];
 
-/// What is said of a model that is gone, besides its name.
-const RETIRED_WORDS: &[&str] =
-    &["not found", "does not exist", "no longer available", "deprecated", "is not a valid model", "retired"];
-
 const RATE_LIMITED: &[&str] = &[
     "rate_limit_exceeded",
     "rate_limit_error",
@@ -90,16 +87,22 @@ const OVERLOADED: &[&str] = &[
 
 /// The failure that a reply's error is.
 pub(super) fn failure(call: &Call<'_>, reply: &HttpReply, error: &VendorError) -> Failure {
-    self::error(call.repeat, call.now(), reply, error)
+    self::error(call.repeat, call.provider.model.as_deref(), call.now(), reply, error)
 }
 
-/// The failure that an error is where a repeat is free or paid.
-pub(super) fn error(repeat: Repeat, now: Timestamp, reply: &HttpReply, error: &VendorError) -> Failure {
+/// The failure that an error is where a repeat is free or paid, and `model` is configured.
+pub(super) fn error(
+    repeat: Repeat,
+    model: Option<&str>,
+    now: Timestamp,
+    reply: &HttpReply,
+    error: &VendorError,
+) -> Failure {
     let hint = match error.wait {
         Some(wait) => Some(hints::in_time(wait, now)),
         None => hints::retry_at(reply, now),
     };
-    let class = classify(error, repeat, hint, now);
+    let class = classify(error, (repeat, model), hint, now);
     Failure::new(class, message(reply, error))
 }
 
@@ -127,7 +130,12 @@ pub(super) fn midnight_pacific(now: Timestamp) -> Option<Timestamp> {
 }
 
 /// The class of an error. `hint` is when the vendor says calls are welcome again.
-fn classify(error: &VendorError, repeat: Repeat, hint: Option<Timestamp>, now: Timestamp) -> FailureClass {
+fn classify(
+    error: &VendorError,
+    (repeat, model): (Repeat, Option<&str>),
+    hint: Option<Timestamp>,
+    now: Timestamp,
+) -> FailureClass {
     let words = error.words.as_deref().unwrap_or_default().to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
     let marked = |part: &str| error.markers.iter().any(|marker| marker.contains(part));
@@ -156,7 +164,7 @@ fn classify(error: &VendorError, repeat: Repeat, hint: Option<Timestamp>, now: T
     if error.status == 401 || error.has(AUTH) || says(&["api key not valid"]) {
         return FailureClass::Auth;
     }
-    if error.has(RETIRED) || is_of_a_gone_model(error, &words) {
+    if error.has(RETIRED) || is_of_a_gone_model(error, model, &words) {
         return FailureClass::Retired;
     }
     if error.status == 429 || error.has(RATE_LIMITED) {
@@ -172,13 +180,14 @@ fn classify(error: &VendorError, repeat: Repeat, hint: Option<Timestamp>, now: T
 }
 
 /// A 404 that is not about the model is a wrong address, which our translation or the operator made.
-fn is_of_a_gone_model(error: &VendorError, words: &str) -> bool {
-    let names_model = words.contains("model");
+fn is_of_a_gone_model(error: &VendorError, model: Option<&str>, words: &str) -> bool {
     match error.status {
         404 | 410 => {
-            names_model || error.has(&["not_found_error", "not_found"]) || words.contains("no endpoints")
+            words.contains("model")
+                || error.has(&["not_found_error", "not_found"])
+                || words.contains("no endpoints")
         }
-        400 | 403 => names_model && RETIRED_WORDS.iter().any(|phrase| words.contains(phrase)),
+        400 | 403 => gone_model::is_said(words, model),
         _ => false,
     }
 }
@@ -243,7 +252,7 @@ mod tests {
         let now = from_text("2026-08-22T13:49:00.000Z").expect("valid");
         let markers = markers.iter().map(|marker| (*marker).to_owned()).collect();
         let error = VendorError { status, markers, words: Some(words.to_owned()), ..VendorError::default() };
-        classify(&error, repeat, Some(now), now)
+        classify(&error, (repeat, Some("claude-opus-4")), Some(now), now)
     }
 
     fn check(status: u16, markers: &[&str], words: &str, expected: &FailureClass) {
@@ -342,6 +351,10 @@ mod tests {
         );
         check(404, &["notfounderror"], "The model `x` does not exist.", &Retired);
         check(400, &[], "x/y is not a valid model ID", &Retired);
+        check(400, &[], "The model `x` has been deprecated.", &Retired);
+        check(403, &[], "claude-opus-4 is no longer available.", &Retired);
+        check(400, &["invalid_request_error"], "`temperature` is deprecated for this model.", &Invalid);
+        check(403, &[], "`top_k` was not found for claude-opus-4.", &Auth);
         check(404, &[], "Not Found", &Invalid);
         check(404, &[], "", &Invalid);
         for status in [307, 400, 405, 413, 422, 501] {

@@ -14,6 +14,7 @@ use crate::domain::provider::Provider;
 use super::classify;
 use super::cost::{self, Prices, Tokens, cost_micros, count};
 use super::encoded::decoded;
+use super::further::{self, Guarded};
 use super::google;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
@@ -24,6 +25,13 @@ use super::vendor_error::VendorError;
 pub(super) struct GeminiImage;
 
 const RATIOS: &[&str] = &["1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9"];
+
+/// What `extra` may not hold.
+const GUARDED: &[Guarded] = &[
+    ("generationConfig.candidateCount", ""),
+    ("generationConfig.imageConfig.imageSize", "image_size"),
+    ("generationConfig.imageConfig.aspectRatio", "aspect_ratio"),
+];
 
 /// Why a candidate has no picture, where the reason is the content.
 const REFUSALS: &[&str] = &[
@@ -103,7 +111,8 @@ impl Protocol for GeminiImage {
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
-        options::read::<Options>(provider)?;
+        let options: Options = options::read(provider)?;
+        further::check(&options.extra, GUARDED)?;
         google::vertex(provider).map(drop)
     }
 
@@ -143,7 +152,8 @@ impl Protocol for GeminiImage {
         let contents = json!([{"role": "user", "parts": [{"text": call.ask.prompt}]}]);
         let mut body = Map::from_iter([("contents".to_owned(), contents)]);
         body.insert("generationConfig".to_owned(), generation.into());
-        body.extend(options.extra);
+        // What else is set of the generation leaves the size that is asked for as it is.
+        further::merge(&mut body, options.extra);
         Ok(HttpRequest::post(google::method(call, "generateContent")?, body))
     }
 
@@ -280,9 +290,10 @@ mod tests {
             config(body("gemini-2.5-flash-image", large.clone(), &json!({}))),
             json!({"aspectRatio": "16:9"})
         );
-        let options = json!({"aspect_ratio": "1:8", "image_size": "512", "extra": {"safetySettings": []}});
+        let options = json!({"aspect_ratio": "1:8", "image_size": "512", "extra": {"safetySettings": [], "generationConfig": {"seed": 7}}});
         let set = body("m", large, &options);
         assert_eq!(set["safetySettings"], json!([]));
+        assert_eq!(set["generationConfig"]["seed"], 7);
         assert_eq!(config(set), json!({"aspectRatio": "1:8", "imageSize": "512"}));
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::provider::Provider;
 
 use super::classify;
 use super::encoded::decoded;
+use super::further::{self, Guarded};
 use super::google;
 use super::operation::{self, Stage};
 use super::options;
@@ -23,6 +24,10 @@ use super::video::VideoOptions;
 
 /// The protocol `gemini-video`.
 pub(super) struct GeminiVideo;
+
+/// What `extra` may not hold.
+const GUARDED: &[Guarded] =
+    &[("model", "model"), ("response_format", "seconds, resolution and aspect_ratio")];
 
 #[derive(Deserialize)]
 struct Interaction {
@@ -75,7 +80,7 @@ impl Protocol for GeminiVideo {
                     .to_owned(),
             );
         }
-        Ok(())
+        further::check(&options.extra, GUARDED)
     }
 
     fn question(&self, provider: &Provider) -> Option<HttpRequest> {

@@ -12,6 +12,7 @@ use crate::domain::provider::Provider;
 
 use super::classify;
 use super::encoded::decoded;
+use super::further::{self, Guarded};
 use super::google;
 use super::options;
 use super::protocol::{Auth, Call, HttpReply, HttpRequest, Interpreted, Protocol};
@@ -23,6 +24,14 @@ use super::vendor_error::VendorError;
 pub(super) struct Imagen;
 
 const RATIOS: &[&str] = &["1:1", "3:4", "4:3", "9:16", "16:9"];
+
+/// What `extra` may not hold.
+const GUARDED: &[Guarded] = &[
+    ("sampleCount", ""),
+    ("sampleImageSize", "image_size"),
+    ("imageSize", "image_size"),
+    ("aspectRatio", "aspect_ratio"),
+];
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -55,7 +64,8 @@ impl Protocol for Imagen {
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
-        options::read::<Options>(provider)?;
+        let options: Options = options::read(provider)?;
+        further::check(&options.extra, GUARDED)?;
         google::vertex(provider).map(drop)
     }
 

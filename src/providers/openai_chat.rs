@@ -13,18 +13,29 @@ use crate::domain::provider::Provider;
 use super::address;
 use super::classify;
 use super::cost::{Tokens, cost_micros, count};
+use super::further::{self, Guarded};
 use super::openai_models;
 use super::options::{self, TextOptions};
 use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, Protocol};
 use super::question::{Asked, Found};
 use super::vendor_error::VendorError;
 
-/// The answer's budget at OpenAI where the operator names none; it counts the tokens of reasoning too.
-/// Compatible servers get none then: their models' windows are as small as the operator's memory.
+/// The answer's budget where the operator names none; it counts the tokens of reasoning too. Compatible servers without
+/// a price get none then: their models' windows are as small as the operator's memory.
 const DEFAULT_MAX_TOKENS: u32 = 4096;
 
-/// The vendor's own host, which wants `max_completion_tokens`; everybody else knows `max_tokens`.
+/// The vendor's own host, which wants `max_completion_tokens`; everybody else knows `max_tokens`, but for the models
+/// of the vendor that reason.
 const OPENAI: &str = "api.openai.com";
+
+/// What `extra` may not hold.
+const GUARDED: &[Guarded] = &[
+    ("model", "model"),
+    ("max_tokens", "max_tokens"),
+    ("temperature", "temperature"),
+    ("n", ""),
+    ("best_of", ""),
+];
 
 /// The protocol `openai-chat`.
 pub(super) struct OpenAiChat;
@@ -57,7 +68,11 @@ impl Protocol for OpenAiChat {
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
-        options::read::<TextOptions>(provider).map(drop)
+        let options: TextOptions = options::read(provider)?;
+        if options.further_budget().is_some_and(|budget| budget.as_u64().is_none()) {
+            return Err("extra.max_completion_tokens must be a whole number of tokens".to_owned());
+        }
+        further::check(&options.extra, GUARDED)
     }
 
     fn question(&self, provider: &Provider) -> Option<HttpRequest> {
@@ -84,10 +99,11 @@ impl Protocol for OpenAiChat {
         body.insert("model".to_owned(), call.model()?.into());
         body.insert("messages".to_owned(), messages.into());
         let budget = options.budget(DEFAULT_MAX_TOKENS, call.ask.repeat);
-        if address::host_is(call.provider, OPENAI) {
-            body.insert("max_completion_tokens".to_owned(), budget.into());
-        } else if options.max_tokens.is_some() {
-            body.insert("max_tokens".to_owned(), budget.into());
+        let at_openai = address::host_is(call.provider, OPENAI);
+        if at_openai || is_bounded(call.provider, &options) {
+            let newer = at_openai || reasons(call.model()?);
+            let name = if newer { "max_completion_tokens" } else { "max_tokens" };
+            body.insert(name.to_owned(), budget.into());
         }
         if let Some(temperature) = options.temperature {
             body.insert("temperature".to_owned(), temperature.into());
@@ -120,6 +136,19 @@ impl Protocol for OpenAiChat {
         let output = Output { model: completion.model, cost_micros, ..Output::plain(Body::Text(text)) };
         Ok(Interpreted::Output(output))
     }
+}
+
+/// Whether a compatible server is told the budget: where it is set, and where calls have a price, because what is put
+/// aside of the operator's budgets is the price of that many tokens.
+fn is_bounded(provider: &Provider, options: &TextOptions) -> bool {
+    let has_price = options.prices.is_some() || provider.price_micros > 0;
+    options.further_budget().is_none() && (options.max_tokens.is_some() || has_price)
+}
+
+/// Whether a model is one of OpenAI's that refuse `max_tokens` wherever they are served, by its id: `gpt-5-mini`, `o3`.
+fn reasons(model: &str) -> bool {
+    let numbered = model.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    numbered || model.starts_with("gpt-5")
 }
 
 impl Choice {
@@ -198,6 +227,42 @@ mod tests {
         assert_eq!(set["temperature"], 0.0);
         assert_eq!(set["seed"], 7);
         assert_eq!(set.get("max_completion_tokens"), None);
+    }
+
+    #[test]
+    fn a_server_whose_calls_have_a_price_is_held_to_what_is_put_aside() {
+        let mut provider = provider("openai-chat", "m", "https://relay.example/v1");
+        let mut ask = ask();
+        let budget =
+            |provider: &Provider, ask: &Ask| body_of(&OpenAiChat, provider, ask).get("max_tokens").cloned();
+        assert_eq!(budget(&provider, &ask), None);
+        provider.price_micros = 1;
+        assert_eq!(budget(&provider, &ask), Some(json!(4096)));
+        provider.price_micros = 0;
+        provider.options.insert("prices".to_owned(), json!({"input": 1, "output": 1_000_000}));
+        assert_eq!(budget(&provider, &ask), Some(json!(4096)));
+        ask.repeat = 1;
+        assert_eq!(budget(&provider, &ask), Some(json!(8192)), "a repeat has twice the room");
+        assert_eq!(OpenAiChat.most_micros(&provider, &ask), 8193, "and that is put aside");
+        provider.options.insert("extra".to_owned(), json!({"max_completion_tokens": 100}));
+        assert_eq!(budget(&provider, &ask), None, "the operator's own word for it is the only one");
+        assert_eq!(OpenAiChat.most_micros(&provider, &ask), 101);
+    }
+
+    #[test]
+    fn a_model_that_reasons_gets_its_own_word_at_a_relay_too() {
+        let named = |model: &str| {
+            let mut provider = provider("openai-chat", model, "https://relay.example/v1");
+            provider.price_micros = 1;
+            let body = body_of(&OpenAiChat, &provider, &ask());
+            (body.get("max_tokens").is_some(), body.get("max_completion_tokens").is_some())
+        };
+        for model in ["gpt-5", "gpt-5-mini", "o3", "o4-mini"] {
+            assert_eq!(named(model), (false, true), "{model}");
+        }
+        for model in ["gpt-4.1", "openai/gpt-5", "olmo-2", "gpt-oss-120b", "gemma-3"] {
+            assert_eq!(named(model), (true, false), "{model}");
+        }
     }
 
     #[test]

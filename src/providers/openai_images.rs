@@ -14,6 +14,7 @@ use crate::domain::provider::Provider;
 use super::classify;
 use super::cost::{self, Tokens, cost_micros, count};
 use super::encoded::decoded;
+use super::further::{self, Guarded};
 use super::openai_models;
 use super::options::{self, ImageOptions};
 use super::picture_size::{Family, size_for};
@@ -21,6 +22,15 @@ use super::protocol::{Auth, BEARER, Call, HttpReply, HttpRequest, Interpreted, P
 use super::question::{Asked, Found};
 use super::scrub;
 use super::vendor_error::VendorError;
+
+/// What `extra` may not hold.
+const GUARDED: &[Guarded] = &[
+    ("model", "model"),
+    ("n", ""),
+    ("size", "size"),
+    ("quality", "quality"),
+    ("output_format", "output_format"),
+];
 
 /// The protocol `openai-images`.
 pub(super) struct OpenAiImages;
@@ -47,7 +57,8 @@ impl Protocol for OpenAiImages {
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
-        options::read::<ImageOptions>(provider).map(drop)
+        let options: ImageOptions = options::read(provider)?;
+        further::check(&options.extra, GUARDED)
     }
 
     fn question(&self, provider: &Provider) -> Option<HttpRequest> {

@@ -38,11 +38,14 @@ impl TextOptions {
         grown.min(Self::MOST_TOKENS.max(first))
     }
 
-    /// What a text may cost at most: the answer's whole budget of tokens, and the prompt's as estimated. A server
-    /// that is sent no budget is taken to have the default.
+    /// The budget that `extra` sends under OpenAI's newer name, in place of ours.
+    pub(super) fn further_budget(&self) -> Option<&Value> {
+        self.extra.get("max_completion_tokens")
+    }
+
+    /// What a text may cost at most: the answer's whole budget of tokens, and the prompt's as estimated.
     pub(super) fn most_micros(&self, provider: &Provider, ask: &Ask, default: u32) -> i64 {
-        let further = ["max_tokens", "max_completion_tokens"];
-        let named = further.iter().find_map(|name| self.extra.get(*name).and_then(Value::as_u64));
+        let named = self.further_budget().and_then(Value::as_u64);
         let output = named.unwrap_or_else(|| self.budget(default, ask.repeat).into());
         let input = cost::prompt_tokens(&[&ask.prompt, self.system.as_deref().unwrap_or_default()]);
         cost::most_micros(provider, self.prices, Tokens { input, output, image_input: 0 })

@@ -78,7 +78,7 @@ impl Asked<'_> {
 
     /// As [`Asked::failure`], for a protocol that reads errors in its own way.
     pub(super) fn failure_of(&self, reply: &HttpReply, error: &VendorError) -> Failure {
-        classify::error(Repeat::Free, self.now, reply, error)
+        classify::error(Repeat::Free, self.provider.model.as_deref(), self.now, reply, error)
     }
 
     /// The JSON of a reply that succeeded.

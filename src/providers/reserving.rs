@@ -73,7 +73,8 @@ mod tests {
         let plain = claude(json!({"max_tokens": 1_000}));
         assert_eq!(most(&plain, &ask), 1_000 + 1_000 * 5);
         assert_eq!(most(&claude(json!({"max_tokens": 1_000, "system": "s".repeat(300)})), &ask), 6_100);
-        assert_eq!(most(&claude(json!({"extra": {"max_tokens": 2_000}})), &ask), 11_000);
+        let gpt = provider("gpt-5", json!({"extra": {"max_completion_tokens": 2_000}}));
+        assert_eq!(most(&gpt, &ask), 1_250 + 2_000 * 10, "as it is sent");
         ask.repeat = 1;
         assert_eq!(most(&plain, &ask), 11_000, "a repeat has twice the room");
         let server = recorded::provider("openai-chat", "m", "http://127.0.0.1:1");
@@ -98,6 +99,9 @@ mod tests {
         let film = json!({"second_micros": {"720p": 100_000}});
         check(provider("veo-2", film.clone()), &ask, 800_000);
         check(provider("gemini-omni-1.1-flash", film.clone()), &ask, 800_000);
+        let large = json!({"resolution": "4k", "seconds": 15});
+        check(provider("gemini-omni-1.2-flash", large), &ask, 1_050_000);
+        check(provider("veo-3", json!({"seconds": 4})), &ask, 1_600_000);
         ask.accept.min_duration = Some(Duration::from_secs(10));
         check(provider("gemini-omni-1.1-flash", film), &ask, 1_000_000);
     }

@@ -13,6 +13,7 @@ use crate::domain::provider::Provider;
 
 use super::classify;
 use super::encoded::decoded;
+use super::further::{self, Guarded};
 use super::google;
 use super::imagen::stored_elsewhere;
 use super::operation;
@@ -24,6 +25,14 @@ use super::video::VideoOptions;
 
 /// The protocol `veo`.
 pub(super) struct Veo;
+
+/// What `extra` may not hold.
+const GUARDED: &[Guarded] = &[
+    ("sampleCount", ""),
+    ("durationSeconds", "seconds"),
+    ("resolution", "resolution"),
+    ("aspectRatio", "aspect_ratio"),
+];
 
 #[derive(Deserialize)]
 struct Operation {
@@ -84,7 +93,8 @@ impl Protocol for Veo {
     }
 
     fn check(&self, provider: &Provider) -> Result<(), String> {
-        options::read::<VideoOptions>(provider)?;
+        let options: VideoOptions = options::read(provider)?;
+        further::check(&options.extra, GUARDED)?;
         google::vertex(provider).map(drop)
     }
 

@@ -66,10 +66,16 @@ impl VideoOptions {
         name.to_owned()
     }
 
-    /// What such a video costs; the price of a call where no price per second is known.
+    /// What such a video costs: a second of a resolution whose price is not known as much as the dearest that is, and
+    /// without any, in proportion to the price of a call, which is that of the usual length.
     pub(super) fn cost_micros(&self, provider: &Provider, seconds: u32, resolution: &str) -> i64 {
-        let price = self.second_micros.get(resolution);
-        price.map_or(provider.price_micros, |price| price.saturating_mul(i64::from(seconds)))
+        let dearest = || self.second_micros.values().max();
+        if let Some(price) = self.second_micros.get(resolution).or_else(dearest) {
+            return price.saturating_mul(i64::from(seconds));
+        }
+        let eighths = i128::from(provider.price_micros) * i128::from(seconds);
+        let whole = (eighths + i128::from(DEFAULT_SECONDS) - 1).div_euclid(i128::from(DEFAULT_SECONDS));
+        i64::try_from(whole).unwrap_or(i64::MAX)
     }
 }
 
@@ -115,9 +121,22 @@ mod tests {
         check(Acceptance { aspect: Aspect::parse("4:5"), ..Acceptance::default() }, "9:16", "720p");
         check(pixels(1080, 1920), "9:16", "1080p");
         check(pixels(2560, 1440), "16:9", "4k");
-        let provider = provider("veo", "m", "https://v.example");
-        assert_eq!(options.cost_micros(&provider, 8, "720p"), provider.price_micros);
+        let mut provider = provider("veo", "m", "https://v.example");
+        assert_eq!(options.cost_micros(&provider, 8, "720p"), 0, "no price is known");
+        let mut of_a_call = |price, seconds, expected| {
+            provider.price_micros = price;
+            assert_eq!(options.cost_micros(&provider, seconds, "4k"), expected, "{price} {seconds}");
+        };
+        of_a_call(800_000, 8, 800_000);
+        of_a_call(800_000, 15, 1_500_000);
+        of_a_call(800_000, 4, 400_000);
+        of_a_call(1, 4, 1);
+        of_a_call(9, 9, 11);
+        of_a_call(i64::MAX, 9, i64::MAX);
         options.second_micros.insert("720p".to_owned(), 100_000);
         assert_eq!(options.cost_micros(&provider, 9, "720p"), 900_000);
+        options.second_micros.insert("360p".to_owned(), 30_000);
+        assert_eq!(options.cost_micros(&provider, 15, "4k"), 1_500_000, "the dearest that is known");
+        assert_eq!(options.cost_micros(&provider, 15, "360p"), 450_000);
     }
 }

@@ -58,6 +58,8 @@ fn entries() -> Vec<CatalogEntry> {
         key_env: keys.iter().map(|key| (*key).to_owned()).collect(),
         retired: None,
         timeout: None,
+        concurrency: None,
+        limits: None,
         price_micros: 0,
         options: Map::new(),
     };
@@ -87,6 +89,7 @@ fn entries() -> Vec<CatalogEntry> {
         },
         CatalogEntry {
             retired: gone(2026, 6, 30, "use gemini-omni-1.1-flash"),
+            concurrency: Some(24),
             ..entry("veo-2", "gemini-video", Medium::Video, &gemini)
         },
         entry("title-card", "title-card", Medium::Image, &[]),

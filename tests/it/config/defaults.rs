@@ -167,16 +167,49 @@ fn only_who_describes_an_api_says_what_a_repeat_costs() {
 
 #[test]
 fn a_model_or_address_of_ones_own_outlives_the_vendors() {
-    let retired = |text: &str| provider(&loaded(text), "gemini-imagen-3").retired.is_some();
-    assert!(retired("[providers.gemini-imagen-3]\nretries = 3\n"));
-    assert!(!retired("[providers.gemini-imagen-3]\nbase_url = \"https://relay.example.org\"\n"));
-    assert!(!retired("[providers.gemini-imagen-3]\nmodel = \"imagen-4\"\n"));
+    let retired = |label: &str, lines: &str| {
+        provider(&loaded(&format!("[providers.{label}]\n{lines}\n")), label).retired.clone()
+    };
+    let check = |lines: &str, expected: bool| {
+        assert_eq!(retired("gemini-imagen-3", lines).is_some(), expected, "{lines}");
+    };
+    check("retries = 3", true);
+    check("base_url = \"https://relay.example.org\"", false);
+    check("model = \"imagen-4\"", false);
+    for same in ["/", "./v1", ":443/v1beta", ":8443/"] {
+        check(&format!("base_url = \"https://vendor.example.org{same}\""), true);
+    }
+    check("base_url = \"https://Vendor.Example.org\"", true);
+    check("model = \"gemini-imagen-3\"", true);
+    check("model = \"gemini-imagen-3\"\nbase_url = \"https://vendor.example.org\"", true);
+    check("model = \"veo-2\"", true);
+    check("base_url = \"https://vendor.example.org.relay.example\"", false);
+    let own = |model: &str, host: &str| {
+        retired(
+            "house",
+            &format!("protocol = \"openai-images\"\nmodel = \"{model}\"\nbase_url = \"https://{host}/x\""),
+        )
+    };
+    let advice = own("gemini-imagen-3", "vendor.example.org").map(|end| end.advice);
+    assert_eq!(advice.as_deref(), Some("use gemini-3.1-flash-image"), "whatever its label");
+    assert_eq!(own("gemini-imagen-3", "relay.example.org"), None);
+    assert_eq!(own("gemini-3.1-flash-image", "vendor.example.org"), None);
     let config = loaded("[providers.claude-sonnet-4-6]\nsystem = \"Be brief.\"\n");
     let options = &provider(&config, "claude-sonnet-4-6").options;
     assert_eq!(
         (options.get("max_tokens"), options.get("system")),
         (Some(&json!(1024)), Some(&json!("Be brief.")))
     );
+}
+
+#[test]
+fn calls_in_flight_are_as_many_as_the_vendor_lets_in() {
+    let of = |text: &str, label: &str| provider(&loaded(text), label).concurrency;
+    assert_eq!(of("", "veo-2"), 24, "by the catalog");
+    assert_eq!(of("", "lummi"), 8, "where it knows no bound");
+    assert_eq!(of("[providers.veo-2]\nconcurrency = 2\n", "veo-2"), 2, "the operator's word");
+    let relay = "[providers.veo-2]\nprotocol = \"openai-images\"\nmodel = \"m\"\nbase_url = \"https://r.example.org\"\n";
+    assert_eq!(of(relay, "veo-2"), 8, "another protocol is another vendor");
 }
 
 #[test]

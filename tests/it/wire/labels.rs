@@ -10,8 +10,9 @@ const BEGIN: &str = "<!-- labels:";
 const END: &str = "<!-- /labels -->";
 
 fn table() -> String {
-    let mut text =
-        String::from("| label | makes | protocol | key | a call costs | ends |\n|---|---|---|---|---|---|\n");
+    let mut text = String::from(
+        "| label | makes | protocol | key | a call costs | limits | ends |\n|---|---|---|---|---|---|---|\n",
+    );
     for entry in &catalog().entries {
         let facts = catalog().protocol(&entry.protocol).expect("the catalog is whole");
         assert!(facts.supported, "{}: nothing speaks {}", entry.name, entry.protocol);
@@ -23,7 +24,9 @@ fn table() -> String {
         let ends =
             entry.retired.as_ref().map(|end| format!("{}; {}", end.on, end.advice)).unwrap_or_default();
         let price = price(entry, facts.repeat);
-        writeln!(text, "| `{}` | {} | {protocol} | {key} | {price} | {ends} |", entry.name, entry.medium)
+        let limits = entry.limits.as_deref().unwrap_or_default();
+        let (name, medium) = (&entry.name, entry.medium);
+        writeln!(text, "| `{name}` | {medium} | {protocol} | {key} | {price} | {limits} | {ends} |")
             .expect("a string");
     }
     text
