@@ -12,6 +12,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::breaker::{Gate, Probe, ProviderHealth};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
+use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{Call, LEAST_CALL, Outcome};
@@ -24,9 +25,12 @@ use super::run::{Interrupt, Run};
 /// Between two looks at an accepted operation.
 const POLL: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(10) };
 
+/// A poll waits no longer than this, whatever the vendor asks for: its hint is about its limits, not about the film.
+const LONGEST_HINT: Duration = Duration::from_secs(120);
+
 /// Polls in a row that may say the operation is lost. Right after the submit a vendor may not know it yet, and a
 /// file may not be there yet; after so many the answer stands, and waiting on would use up the link's time.
-const MOST_LOST_POLLS: u32 = 5;
+const MOST_POLLS_IN_VAIN: u32 = 5;
 
 /// A call under way: what the ledger knows of it.
 pub(super) struct Begun {
@@ -77,7 +81,7 @@ impl Run {
             Some((_, row, resumed)) => {
                 self.open = Some(row);
                 let (key, answer) = match resumed {
-                    Resumed::Operation(operation) => (None, Answer::Accepted { operation }),
+                    Resumed::Operation(operation) => (None, Answer::Accepted { operation, request_id: None }),
                     Resumed::Output(found) => (Some(found.key), Answer::Output(found.output)),
                 };
                 (Ok(answer), Begun { facts, row: Some(row), key })
@@ -94,7 +98,10 @@ impl Run {
             }
         };
         let made = match answer {
-            Ok(Answer::Accepted { operation }) => self.poll(call, &begun, &operation, deadline).await?,
+            Ok(Answer::Accepted { operation, request_id }) => {
+                self.accept(&begun, &operation, request_id).await?;
+                self.poll(call, &begun, &operation, deadline).await?
+            }
             Ok(Answer::Output(output)) => Ok(output),
             Err(failure) => Err(failure),
         };
@@ -209,6 +216,19 @@ impl Run {
         Err(interrupt)
     }
 
+    /// Writes down what the vendor called the operation, before it is asked after.
+    async fn accept(
+        &self,
+        begun: &Begun,
+        operation: &str,
+        request_id: Option<String>,
+    ) -> Result<(), Interrupt> {
+        let Some(attempt) = begun.row else { return Ok(()) };
+        let (job, operation) = (self.claim.job.id, operation.to_owned());
+        let entry = Entry::Accept { attempt, job, operation, request_id };
+        self.shared.recorder.write(entry).await.map(drop).map_err(Interrupt::Ledger)
+    }
+
     /// Asks after an accepted operation until it ends or the link's time is over: the links after it keep theirs.
     /// A poll that gets no answer is no verdict.
     async fn poll(
@@ -218,16 +238,13 @@ impl Run {
         operation: &str,
         deadline: Timestamp,
     ) -> Result<Result<Output, Failure>, Interrupt> {
-        if let Some(attempt) = begun.row {
-            let job = self.claim.job.id;
-            let entry = Entry::Accept { attempt, job, operation: operation.to_owned() };
-            self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
-        }
         let mut polls = 0;
         let mut failures = PollFailures::default();
+        let mut hint = Duration::ZERO;
         loop {
             // A stopping daemon hands operations back at once: the next one polls on.
-            self.pause(POLL.equal_jitter(polls, self.shared.jitter())).await?;
+            let pace = POLL.equal_jitter(polls, self.shared.jitter());
+            self.pause(pace.max(std::mem::take(&mut hint)).min(between(self.now(), deadline))).await?;
             polls = polls.saturating_add(1);
             let left = between(self.now(), deadline);
             if left.is_zero() {
@@ -240,13 +257,23 @@ impl Run {
                 Ok(Ok(Answer::Output(output))) => return Ok(Ok(output)),
                 Ok(Ok(Answer::Accepted { .. })) => failures = PollFailures::default(),
                 Ok(Err(failure)) => {
-                    if failure.ends_operation || failures.is_verdict(&failure.class) {
-                        return Ok(Err(failure));
-                    }
+                    hint = self.hinted(&failure.class);
                     tracing::debug!(provider = %call.provider, %failure, "a poll without answer");
+                    if let Some(verdict) = failures.verdict(failure, call.rules.repeat) {
+                        return Ok(Err(verdict));
+                    }
                 }
                 Err(_) => return Ok(Err(Failure::unusable("the provider's translator panicked"))),
             }
+        }
+    }
+
+    /// How long a vendor asks to be left alone; a poll waits so long.
+    fn hinted(&self, class: &FailureClass) -> Duration {
+        if let FailureClass::RateLimited { until: Some(until) } = class {
+            between(self.shared.now(), *until).min(LONGEST_HINT)
+        } else {
+            Duration::ZERO
         }
     }
 
@@ -322,31 +349,37 @@ fn without_probe(
 /// The failed polls of an operation since the last one that said it is running.
 #[derive(Debug, Default)]
 struct PollFailures {
-    lost: u32,
+    in_vain: u32,
 }
 
 impl PollFailures {
-    /// Whether this failure ends the attempt.
-    fn is_verdict(&mut self, class: &FailureClass) -> bool {
-        self.lost = if *class == FailureClass::UnknownOutcome { self.lost + 1 } else { 0 };
-        !is_no_verdict(class) || self.lost >= MOST_LOST_POLLS
-    }
-}
-
-/// Whether a failed poll says nothing about the operation.
-fn is_no_verdict(class: &FailureClass) -> bool {
-    match class {
-        FailureClass::Transient
-        | FailureClass::TimedOut
-        | FailureClass::RateLimited { .. }
-        | FailureClass::UnknownOutcome
-        | FailureClass::Internal => true,
-        FailureClass::Quota { .. }
-        | FailureClass::Auth
-        | FailureClass::Retired
-        | FailureClass::Invalid
-        | FailureClass::Refused { .. }
-        | FailureClass::Unusable => false,
+    /// What this failure makes of the attempt; `None` where it says nothing of the operation, which is then asked
+    /// after again. A poll that is refused says something of the poll, not of what was bought: it may be under way.
+    fn verdict(&mut self, failure: Failure, repeat: Repeat) -> Option<Failure> {
+        if failure.ends_operation {
+            return Some(failure);
+        }
+        match failure.class {
+            FailureClass::Refused { .. } | FailureClass::Unusable => return Some(failure),
+            FailureClass::Transient
+            | FailureClass::TimedOut
+            | FailureClass::RateLimited { .. }
+            | FailureClass::Quota { .. }
+            | FailureClass::Internal => self.in_vain = 0,
+            FailureClass::UnknownOutcome
+            | FailureClass::Auth
+            | FailureClass::Retired
+            | FailureClass::Invalid => self.in_vain += 1,
+        }
+        (self.in_vain >= MOST_POLLS_IN_VAIN).then(|| {
+            let class = FailureClass::without_answer(repeat);
+            if failure.class == class {
+                return failure;
+            }
+            let message =
+                format!("its operation cannot be asked after: {}: {}", failure.class, failure.message);
+            Failure { class, message, ..failure }
+        })
     }
 }
 
@@ -354,24 +387,38 @@ fn is_no_verdict(class: &FailureClass) -> bool {
 mod tests {
     use super::*;
 
+    fn verdict(failures: &mut PollFailures, class: FailureClass) -> Option<FailureClass> {
+        failures.verdict(Failure::new(class, "oops"), Repeat::Paid).map(|failure| failure.class)
+    }
+
     #[test]
     fn an_operation_nobody_knows_is_asked_after_a_few_times_and_any_other_silence_for_ever() {
-        let lost = FailureClass::UnknownOutcome;
+        let lost = || FailureClass::UnknownOutcome;
         let mut failures = PollFailures::default();
-        for _ in 0..100 {
-            assert!(!failures.is_verdict(&FailureClass::TimedOut));
+        for passing in [FailureClass::TimedOut, FailureClass::Quota { until: None }] {
+            for _ in 0..100 {
+                assert_eq!(verdict(&mut failures, passing.clone()), None);
+            }
         }
-        for _ in 1..MOST_LOST_POLLS {
-            assert!(!failures.is_verdict(&lost));
+        for _ in 1..MOST_POLLS_IN_VAIN {
+            assert_eq!(verdict(&mut failures, lost()), None);
         }
-        assert!(
-            !failures.is_verdict(&FailureClass::Transient),
-            "a poll without answer starts the count anew"
-        );
-        for _ in 1..MOST_LOST_POLLS {
-            assert!(!failures.is_verdict(&lost));
+        assert_eq!(verdict(&mut failures, FailureClass::Transient), None, "the count starts anew");
+        for _ in 1..MOST_POLLS_IN_VAIN {
+            assert_eq!(verdict(&mut failures, lost()), None);
         }
-        assert!(failures.is_verdict(&lost));
-        assert!(PollFailures::default().is_verdict(&FailureClass::Auth));
+        assert_eq!(verdict(&mut failures, lost()), Some(lost()));
+    }
+
+    #[test]
+    fn a_poll_that_is_refused_is_no_verdict_on_what_was_bought() {
+        let mut failures = PollFailures::default();
+        for _ in 1..MOST_POLLS_IN_VAIN {
+            assert_eq!(verdict(&mut failures, FailureClass::Auth), None);
+        }
+        assert_eq!(verdict(&mut failures, FailureClass::Auth), Some(FailureClass::UnknownOutcome));
+        let ended = Failure::new(FailureClass::Auth, "oops").of_ended_operation();
+        let told = PollFailures::default().verdict(ended, Repeat::Paid).map(|failure| failure.class);
+        assert_eq!(told, Some(FailureClass::Auth), "the render's own end is one");
     }
 }

@@ -95,5 +95,7 @@ pub enum Answer {
     Accepted {
         /// The vendor's name for it.
         operation: String,
+        /// The vendor's own id of the request that was accepted.
+        request_id: Option<String>,
     },
 }

@@ -25,6 +25,9 @@ pub(super) struct Tokens {
     pub(super) output: u64,
 }
 
+/// No call costs more than a million dollars, whatever a reply claims: the ledger holds no more for one.
+const MOST: i64 = 1_000_000_000_000;
+
 /// A count in a vendor's usage; 0 where it is missing or no count, because no output is worth less for it.
 pub(super) fn count(usage: &Value, pointer: &str) -> u64 {
     usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
@@ -38,7 +41,7 @@ pub(super) fn cost_micros(provider: &Provider, prices: Option<Prices>, tokens: O
     let millionths = of(tokens.input, prices.input)
         + of(tokens.image_input, image_price)
         + of(tokens.output, prices.output);
-    i64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(i64::MAX)
+    i64::try_from(millionths.div_ceil(1_000_000)).unwrap_or(MOST).min(MOST)
 }
 
 /// The tokens of a prompt, estimated: models cut English into pieces of some four bytes, other languages and code
@@ -72,7 +75,7 @@ mod tests {
         check(Some(Prices { input: 150_000, image_input: 0, output: 0 }), 1, 0, 0, 1);
         check(Some(Prices { input: 1, image_input: 8_000_000, output: 0 }), 0, 2, 0, 16);
         check(sonnet, 0, 0, 0, 0);
-        check(sonnet, u64::MAX, u64::MAX, u64::MAX, i64::MAX);
+        check(sonnet, u64::MAX, u64::MAX, u64::MAX, MOST);
         assert_eq!(cost_micros(&provider, sonnet, None), 77, "without usage");
         assert_eq!(cost_micros(&provider, None, Some(Tokens::default())), 77, "without prices");
     }

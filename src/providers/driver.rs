@@ -194,7 +194,9 @@ impl Driver {
                 let (http_status, request_id) = (Some(reply.status), request_id());
                 Ok(Answer::Output(Output { http_status, request_id, ..output }))
             }
-            Ok(accepted @ Answer::Accepted { .. }) => Ok(accepted),
+            Ok(Answer::Accepted { operation, .. }) => {
+                Ok(Answer::Accepted { operation, request_id: request_id() })
+            }
             Err(failure) => Err(Failure {
                 http_status: failure.http_status.or(Some(reply.status)),
                 request_id: failure.request_id.clone().or_else(request_id),
@@ -214,7 +216,7 @@ impl Driver {
         match interpreted {
             Interpreted::Output(output) => Ok(Answer::Output(output)),
             Interpreted::Accepted { operation } if operation::is_plain(&operation) => {
-                Ok(Answer::Accepted { operation })
+                Ok(Answer::Accepted { operation, request_id: None })
             }
             Interpreted::Accepted { .. } => Err(operation::odd_id(call.provider)),
             Interpreted::Fetch { url, output } => {
@@ -318,6 +320,11 @@ fn builder() -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE)
         .referer(false)
+        // A small reply must not become a large one: what is compressed is no JSON, and ends as unusable.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .retry(retry::never())
 }
 

@@ -34,7 +34,7 @@ pub(super) fn lost(provider: &Provider, how: &str) -> Failure {
 }
 
 /// A reply that said it succeeded, as the protocol knows it. A poll that answers with something else says nothing
-/// about its operation, so it is asked again; a generation that does has failed.
+/// about its operation, so it is asked again; a request that does may have begun one all the same.
 pub(super) fn read<T: DeserializeOwned>(call: &Call<'_>, reply: &HttpReply) -> Result<T, Failure> {
     reply.json().map_err(|failure| unclear(call, failure.message))
 }
@@ -43,7 +43,7 @@ pub(super) fn read<T: DeserializeOwned>(call: &Call<'_>, reply: &HttpReply) -> R
 pub(super) fn unclear(call: &Call<'_>, why: impl Into<String>) -> Failure {
     match call.operation {
         Some(_) => Failure::new(FailureClass::Transient, why),
-        None => Failure::unusable(why),
+        None => Failure::new(FailureClass::without_answer(call.repeat), why),
     }
 }
 

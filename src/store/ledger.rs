@@ -33,6 +33,8 @@ pub enum Entry {
         job: JobId,
         /// The vendor's name for the operation.
         operation: String,
+        /// The vendor's id of the request that began it; a poll's id does not take its place.
+        request_id: Option<String>,
     },
     /// A call was stopped because its job is gone. Where somebody has ended its run, nobody takes it up any
     /// more, and what became of it is not known; where the run is open, its next holder settles it.

@@ -92,7 +92,7 @@ async fn call(provider: &Provider, time_left: Duration) -> Result<Output, Failur
     }
     match answer? {
         Answer::Output(output) => Ok(output),
-        Answer::Accepted { operation } => panic!("accepted as {operation}"),
+        Answer::Accepted { operation, .. } => panic!("accepted as {operation}"),
     }
 }
 
@@ -323,6 +323,25 @@ async fn without_time_nothing_is_sent() {
 }
 
 #[tokio::test]
+async fn a_compressed_answer_is_not_blown_up() {
+    // `printf '{"a":1}' | gzip -n`: what grows to a gigabyte looks just like it.
+    let packed: &[u8] = &[
+        0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0x56, 0x4a, 0x54, 0xb2, 0x32, 0xac, 5, 0, 0x9b, 0x9a, 0x36,
+        0xb5, 7, 0, 0, 0,
+    ];
+    for encoding in ["gzip", "br", "deflate", "zstd"] {
+        let headers =
+            vec![("content-type", "application/json".to_owned()), ("content-encoding", encoding.to_owned())];
+        let server = Server::always(Reply::Http { status: 200, headers, body: packed.to_vec() }).await;
+        let failure = failure(&provider("openai-chat", &server.url()), LONG).await;
+        assert_eq!(failure.class, FailureClass::Unusable, "{encoding}: {failure}");
+        assert!(failure.message.contains("no JSON"), "{encoding}: {failure}");
+        let asked = server.request();
+        assert_eq!(asked.header("accept-encoding"), None, "nothing compressed is asked for");
+    }
+}
+
+#[tokio::test]
 async fn no_answer_is_larger_than_its_limit() {
     let endless = Server::always(Reply::Endless { status: 200 }).await;
     let too_much = failure(&provider("openai-chat", &endless.url()), LONG).await;
@@ -451,7 +470,7 @@ async fn a_film_is_submitted_asked_after_and_fetched_with_the_key() {
     .await;
     *home.lock().expect("unpoisoned") = vendor.url();
     let provider = provider("veo", &vendor.url());
-    let accepted = Answer::Accepted { operation: name.to_owned() };
+    let accepted = Answer::Accepted { operation: name.to_owned(), request_id: None };
     assert_eq!(film(&provider, None).await.expect("accepted"), accepted);
     assert_eq!(film(&provider, Some(name)).await.expect("still running"), accepted);
     let Answer::Output(output) = film(&provider, Some(name)).await.expect("a film") else {

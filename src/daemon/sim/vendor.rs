@@ -85,7 +85,9 @@ impl Generate for SimVendors {
                 | Mood::Useless
                 | Mood::Fussy
                 | Mood::Puzzled
-                | Mood::Locked => Ok(Answer::Accepted { operation: ask.idempotency_key.clone() }),
+                | Mood::Locked => {
+                    Ok(Answer::Accepted { operation: ask.idempotency_key.clone(), request_id: None })
+                }
             };
         }
         match operation.comes_to {
@@ -156,7 +158,7 @@ impl SimVendors {
         let operation = ask.idempotency_key.clone();
         let made = Operation { provider: provider.clone(), ready_at, comes_to };
         world.facts(|facts| facts.operations.insert(operation.clone(), made));
-        Answer::Accepted { operation }
+        Answer::Accepted { operation, request_id: None }
     }
 
     /// A text; now and then one that is so long that it becomes a file.
@@ -175,7 +177,7 @@ impl SimVendors {
 fn spoken(answer: &Result<Answer, Failure>) -> String {
     match answer {
         Ok(Answer::Output(_)) => "an output".to_owned(),
-        Ok(Answer::Accepted { operation }) => format!("accepted as {operation}"),
+        Ok(Answer::Accepted { operation, .. }) => format!("accepted as {operation}"),
         Err(failure) => failure.class.to_string(),
     }
 }

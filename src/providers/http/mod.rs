@@ -86,7 +86,12 @@ impl Protocol for Http {
     fn interpret_result(&self, call: &Call<'_>, reply: &HttpReply) -> Result<Interpreted, Failure> {
         let options = of_call(call.provider)?;
         let reading = Reading { options: &options, call, reply };
-        reading.output(&reading.output_body()?)
+        // The operation has ended: a request for its output that is malformed, or that finds none, stays so.
+        let found = reading.output_body().and_then(|body| reading.output(&body));
+        found.map_err(|failure| {
+            let stays = matches!(failure.class, FailureClass::Invalid | FailureClass::Retired);
+            if stays { failure.of_ended_operation() } else { failure }
+        })
     }
 }
 

@@ -82,8 +82,11 @@ impl Reading<'_> {
         }
         let words =
             self.words(body).unwrap_or_else(|| format!("its reply means {class}, by the rule on {subject}"));
-        let class = if self.call.operation.is_some() { ended(class) } else { class };
-        Failure { cost_micros, ..Failure::new(class, words) }
+        let failure = Failure { cost_micros, ..Failure::new(class, words) };
+        if self.call.operation.is_none() {
+            return failure;
+        }
+        Failure { class: ended(failure.class), ..failure }.of_ended_operation()
     }
 
     /// Where an operation stands, after the reply that began it or a poll's.
@@ -96,6 +99,11 @@ impl Reading<'_> {
         let stage = word.as_deref().map(|word| described.stage(word));
         let failed = || self.ended_badly(word.as_deref().unwrap_or("failed"), stage, body);
         match stage {
+            // Right after the submit a vendor may not know it yet.
+            Some(Stage::Expired) if self.call.operation.is_some() => {
+                let word = word.unwrap_or_default().chars().take(40).collect::<String>();
+                Err(operation::lost(self.call.provider, &format!("it is \"{word}\"")))
+            }
             Some(Stage::Failed | Stage::Cancelled | Stage::Expired | Stage::Refused) => Err(failed()),
             Some(Stage::Succeeded) => match (&described.result, self.call.operation) {
                 (Some(result), Some(operation)) => {
@@ -181,12 +189,12 @@ impl Reading<'_> {
         let words = self.words(body).map(|words| format!(": {words}")).unwrap_or_default();
         let message = format!("the generation ended as \"{word}\"{words}");
         if stage == Some(Stage::Refused) {
-            return Failure::new(FailureClass::Refused { category: None }, message);
+            return Failure::new(FailureClass::Refused { category: None }, message).of_ended_operation();
         }
         // Judged as if the same words had come with a 400: only there do words for people count.
         let error = self.error(body).map(VendorError::within).unwrap_or_default();
         let known = classify::failure(self.call, self.reply, &VendorError { status: 400, ..error });
-        Failure::new(ended(known.class), message)
+        Failure::new(ended(known.class), message).of_ended_operation()
     }
 
     fn error<'v>(&self, body: &'v Value) -> Option<&'v Value> {

@@ -24,13 +24,24 @@ pub(in crate::store) async fn an_accepted_operation_is_in_the_adopted_run(subjec
     scene.job("a").await;
     let claim = scene.claim_one("w", 1).await;
     let attempt = scene.begin(&claim, 2).await;
-    let accept = |job, operation: &str| Entry::Accept { attempt, job, operation: operation.to_owned() };
+    let accept = |job, operation: &str| Entry::Accept {
+        attempt,
+        job,
+        operation: operation.to_owned(),
+        request_id: Some("req-submit".to_owned()),
+    };
     let job = claim.job.id;
     scene.write(&[accept(crate::domain::job::JobId(9), "another-job's")], 3).await;
     scene.write(&[accept(job, "op-1"), accept(job, "op-2")], 3).await;
     let heir = scene.claim_one("heir", 100).await;
     let past = &heir.run.past[0];
     assert_eq!((past.status.as_str(), past.operation.as_deref()), ("accepted", Some("op-1")));
+    let polled = crate::store::AttemptResult {
+        request_id: Some("req-poll".to_owned()),
+        ..verdict(&heir, Some(attempt), None, 101)
+    };
+    scene.write(&[Entry::Settle(Box::new(polled))], 101).await;
+    scene.finds(Table::Attempts, &["request_id"], &["req-submit"]).await;
 }
 
 pub(in crate::store) async fn the_first_verdict_wins(subject: impl Subject) {

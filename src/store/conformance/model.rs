@@ -176,7 +176,7 @@ impl<S: Subject> Life<S> {
             Choice::Accept { back } => {
                 let (claim, attempt) = call_at(*back)?;
                 let operation = format!("op-{}", self.second);
-                (None, Entry::Accept { attempt, job: claim.job.id, operation })
+                (None, Entry::Accept { attempt, job: claim.job.id, operation, request_id: None })
             }
             Choice::Abandon { back } => {
                 let (claim, attempt) = call_at(*back)?;

@@ -34,7 +34,9 @@ impl Tables {
                 Entry::Begin { token, facts, reservation } => {
                     *answer = self.begin(token, facts, reservation);
                 }
-                Entry::Accept { attempt, job, operation } => self.accept(*attempt, *job, operation),
+                Entry::Accept { attempt, job, operation, request_id } => {
+                    self.accept(*attempt, *job, operation, request_id.as_deref());
+                }
                 Entry::Abandon { attempt, job } => self.abandon(*attempt, *job, now),
                 Entry::Stage(staging) => *answer = self.stage(staging, now),
                 Entry::Settle(result) => {
@@ -146,13 +148,14 @@ impl Tables {
         Recorded::Begun(row)
     }
 
-    fn accept(&mut self, row: AttemptId, job: JobId, operation: &str) {
+    fn accept(&mut self, row: AttemptId, job: JobId, operation: &str, request_id: Option<&str>) {
         if let Some(attempt) = self.attempts.get_mut(&row.0)
             && attempt.job == job
             && attempt.status == "started"
         {
             attempt.status = "accepted";
             attempt.operation = Some(operation.to_owned());
+            attempt.request_id = request_id.map(str::to_owned);
         }
     }
 
@@ -293,7 +296,10 @@ impl AttemptRecord {
         self.class = result.class;
         self.error.clone_from(&result.error);
         self.http_status = result.http_status;
-        self.request_id.clone_from(&result.request_id);
+        // The id of the request that began an operation stays.
+        if self.request_id.is_none() {
+            self.request_id.clone_from(&result.request_id);
+        }
         self.finished_at = Some(whole(result.finished_at));
         self.cost_micros = result.cost_micros;
     }

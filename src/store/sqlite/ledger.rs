@@ -33,7 +33,7 @@ pub(super) const BEGIN: &str = "
 /// attempt's number may be another's by now; a job's number never is.
 pub(super) const SETTLE: &str = "
     UPDATE attempts
-    SET status = $2, class = $3, error = $4, http_status = $5, request_id = $6, finished_at = $7, cost_micros = $8
+    SET status = $2, class = $3, error = $4, http_status = $5, request_id = coalesce(request_id, $6), finished_at = $7, cost_micros = $8
     WHERE id = $1 AND job_id = $9 AND status IN ('started', 'accepted')";
 
 const ABANDON: &str = "
@@ -88,6 +88,9 @@ const NOTIFY: &str = "
     INSERT INTO notices (job_id, kind, created_at)
     SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)";
 
+/// The schema's own bound, in micro-dollars.
+const MOST_OF_AN_ATTEMPT: i64 = 1_000_000_000_000;
+
 /// Writes entries in one transaction; the answers are in their order.
 pub(super) async fn record(
     writer: &SqlitePool,
@@ -105,7 +108,9 @@ pub(super) async fn record(
             Entry::Begin { token, facts, reservation } => {
                 *answer = begin(&mut tx, token, facts, reservation).await?;
             }
-            Entry::Accept { attempt, job, operation } => accept(&mut tx, *attempt, *job, operation).await?,
+            Entry::Accept { attempt, job, operation, request_id } => {
+                accept(&mut tx, (*attempt, *job), operation, request_id.as_deref()).await?;
+            }
             Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
             Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
@@ -192,17 +197,18 @@ async fn begin(
 
 async fn accept(
     tx: &mut SqliteConnection,
-    attempt: AttemptId,
-    job: JobId,
+    (attempt, job): (AttemptId, JobId),
     operation: &str,
+    request_id: Option<&str>,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE attempts SET status = 'accepted', operation = $3
+        "UPDATE attempts SET status = 'accepted', operation = $3, request_id = $4
          WHERE id = $1 AND job_id = $2 AND status = 'started'",
     )
     .bind(attempt.0)
     .bind(job.0)
     .bind(operation)
+    .bind(request_id)
     .execute(tx)
     .await?;
     Ok(())
@@ -216,6 +222,11 @@ async fn abandon(
 ) -> Result<(), StoreError> {
     sqlx::query(ABANDON).bind(attempt.0).bind(to_text(now)).bind(job.0).execute(tx).await?;
     Ok(())
+}
+
+/// What a row can hold: a claim beyond it must not cost the output.
+fn booked(result: &AttemptResult) -> i64 {
+    result.cost_micros.clamp(0, MOST_OF_AN_ATTEMPT)
 }
 
 /// Books a verdict; `false` when another was there first. Attempts without a row of their own yet are gathered.
@@ -236,7 +247,7 @@ async fn book<'a>(
         .bind(result.http_status)
         .bind(result.request_id.as_deref())
         .bind(to_text(result.finished_at))
-        .bind(result.cost_micros)
+        .bind(booked(result))
         .bind(result.facts.job.0)
         .execute(tx)
         .await?;
@@ -264,7 +275,7 @@ async fn insert_settled(tx: &mut SqliteConnection, fresh: &[&AttemptResult]) -> 
             facts.fingerprint,
             to_text(facts.started_at),
             to_text(result.finished_at),
-            result.cost_micros
+            booked(result)
         ])
     };
     let rows: Value = fresh.iter().map(row).collect();

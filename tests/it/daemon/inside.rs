@@ -55,7 +55,9 @@ impl Says {
             Self::Costly(text, cost_micros) => {
                 Ok(Answer::Output(Output { cost_micros, ..Output::plain(Body::Text(text)) }))
             }
-            Self::Accepted => Ok(Answer::Accepted { operation: "operations/17".to_owned() }),
+            Self::Accepted => {
+                Ok(Answer::Accepted { operation: "operations/17".to_owned(), request_id: None })
+            }
             Self::Fails(class) => Err(Failure::new(class, "as the test wants it")),
             Self::Panics => panic!("a bug in a translator"),
             Self::Nothing => std::future::pending().await,
@@ -201,6 +203,24 @@ async fn an_accepted_operation_is_polled_and_a_poll_without_answer_is_no_verdict
     house.place.finds("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
     house.place.finds("SELECT status, operation FROM attempts", "delivered|operations/17");
     assert_eq!((house.vendor.calls("house"), house.vendor.polls.load(Ordering::SeqCst)), (1, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_poll_that_is_refused_buys_nothing_a_second_time() {
+    let vendor = FakeVendor::new(
+        |_, _| Says::Accepted,
+        |_, before| match before {
+            0 => Says::Fails(FailureClass::Auth),
+            1 => Says::Fails(FailureClass::Quota { until: None }),
+            2 => Says::Fails(FailureClass::RateLimited { until: None }),
+            _ => words(),
+        },
+    );
+    let house = House::new(&two_links(""), vendor, FakeVault::default()).await;
+    house.place.enqueue("long");
+    house.drain().await;
+    house.place.finds("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
+    assert_eq!((house.vendor.calls("house"), house.vendor.calls("second")), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

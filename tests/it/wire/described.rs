@@ -86,12 +86,12 @@ async fn made(provider: &Provider, providers: &Providers) -> Result<Output, Fail
     ask.input = json!({"seed": 7}).as_object().expect("an object").clone();
     let operation = match providers.call(name, &ask, LONG).await? {
         Answer::Output(output) => return Ok(output),
-        Answer::Accepted { operation } => operation,
+        Answer::Accepted { operation, .. } => operation,
     };
     for _ in 0..10 {
         match providers.poll(name, &operation, &ask, LONG).await {
             Ok(Answer::Output(output)) => return Ok(output),
-            Ok(Answer::Accepted { operation: still }) => assert_eq!(still, operation),
+            Ok(Answer::Accepted { operation: still, .. }) => assert_eq!(still, operation),
             Err(failure) if failure.class == FailureClass::Transient => {}
             Err(failure) => return Err(failure),
         }
@@ -124,7 +124,7 @@ async fn the_documentations_example_fails_as_it_says() {
     for (ending, class) in [
         (json!({"state": "spoiled", "problem": {"code": "BRUSH", "message": "a hair came off"}}), "unusable"),
         (json!({"state": "spoiled", "problem": {"code": "NOT_ALLOWED"}}), "refused"),
-        (json!({"state": "expired"}), "unusable"),
+        (json!({"state": "expired"}), "unknown_outcome"),
         (json!({"state": "dry", "result": {"images": []}}), "unusable"),
         (json!({"state": "dry"}), "unusable"),
     ] {

@@ -230,7 +230,8 @@ async fn a_verdict_gives_the_reservation_back_once_and_books_what_it_cost() {
     check(
         "accepted before",
         |row| {
-            let accept = Entry::Accept { attempt: row, job: JobId(1), operation: "o".to_owned() };
+            let accept =
+                Entry::Accept { attempt: row, job: JobId(1), operation: "o".to_owned(), request_id: None };
             vec![accept, settle(row, 1, "delivered", 60)]
         },
         60,

@@ -198,7 +198,7 @@ async fn a_late_verdict_does_not_fall_on_the_attempt_that_has_its_number_now() {
     house.place.sql("UPDATE jobs SET status = 'cancelled' WHERE id = 1; DELETE FROM jobs WHERE id = 1;");
     assert_eq!(begun("next").await.0, row, "its number is free again");
     let late = [
-        Entry::Accept { attempt: row, job: old.job, operation: "operations/1".to_owned() },
+        Entry::Accept { attempt: row, job: old.job, operation: "operations/1".to_owned(), request_id: None },
         Entry::Settle(Box::new(failed(Some(row), old.clone()))),
         Entry::Settle(Box::new(failed(None, old.clone()))),
         Entry::Abandon { attempt: row, job: old.job },
