@@ -40,9 +40,10 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let made = backup(path, &args.file, existing).await?;
     let took = began.elapsed();
     let text = format!(
-        "{} holds {} jobs in {} bytes, verified, after {} ms.",
+        "{} holds {} {} in {} bytes, verified, after {} ms.",
         args.file.display(),
         made.jobs,
+        if made.jobs == 1 { "job" } else { "jobs" },
         made.bytes,
         took.as_millis()
     );

@@ -65,8 +65,13 @@ pub(super) fn endpoint(base: &Url, path: &str, query: &[(Cow<'static, str>, Stri
 pub(super) fn at_host(base: &Url, authority: &str) -> Option<Url> {
     let named = Url::parse(&format!("{}://{authority}/", base.scheme())).ok()?;
     let mut url = base.clone();
-    url.set_host(Some(named.host_str()?)).ok()?;
+    let host = named.host_str()?;
+    url.set_host(Some(host)).ok()?;
     url.set_port(named.port()).ok()?;
+    // The key crosses no public network in the clear, also where the base is a plain-http server on this site.
+    if !address::is_local(host) {
+        url.set_scheme("https").ok()?;
+    }
     Some(url)
 }
 
@@ -144,6 +149,17 @@ mod tests {
 
     fn allowed(text: &str, reach: Reach) -> bool {
         Url::parse(text).is_ok_and(|url| allow(&url, reach).is_ok())
+    }
+
+    #[test]
+    fn another_host_gets_the_key_in_the_clear_on_this_site_only() {
+        let check = |base: &str, authority: &str, expected: &str| {
+            let base = Url::parse(base).expect("an address");
+            assert_eq!(at_host(&base, authority).map(String::from).as_deref(), Some(expected), "{authority}");
+        };
+        check("http://localhost:8080/v1", "api.vendor.example", "https://api.vendor.example/v1");
+        check("http://localhost:8080/v1", "127.0.0.1:9090", "http://127.0.0.1:9090/v1");
+        check("https://api.vendor.example/v1", "eu.vendor.example", "https://eu.vendor.example/v1");
     }
 
     #[test]

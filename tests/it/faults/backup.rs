@@ -70,7 +70,7 @@ fn a_name_that_is_taken_is_left_alone_without_force() {
 
     let made = run(&place, "backup", &["copy.db", "--force"]);
     assert_eq!(made.code, Some(0), "{}", made.err);
-    assert!(made.out.contains("copy.db holds 1 jobs in "), "{}", made.out);
+    assert!(made.out.contains("copy.db holds 1 job in "), "{}", made.out);
     // A backup of the same queue replaces it, and leaves the queue as it is.
     assert_eq!(run(&place, "backup", &["copy.db", "--force"]).code, Some(0));
     assert_eq!(run(&place, "backup", &["backstop.db", "--force"]).code, Some(1));
