@@ -3,6 +3,8 @@
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -65,13 +67,16 @@ impl Pools {
 pub async fn open(path: &Path) -> Result<Pools, StoreError> {
     create_if_missing(path)?;
     let options = options(path);
+    let suspect = Arc::new(AtomicBool::new(false));
+    let suspected = Arc::clone(&suspect);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .after_release(|conn, _| Box::pin(is_outside_a_transaction(conn)))
+        .after_connect(move |conn, _| Box::pin(check(conn, Arc::clone(&suspected))))
+        .after_release(move |conn, _| Box::pin(is_sound(conn, Arc::clone(&suspect))))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await?;
     refuse_old_sqlite(&writer).await?;
@@ -89,13 +94,29 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
 }
 
 /// A full disk or one that fails ends a transaction by itself. The rollback that comes after finds none, and the
-/// connection would count as within one for ever: it is replaced by another.
-async fn is_outside_a_transaction(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+/// connection would count as within one for ever: it is replaced by another, which is suspect.
+async fn is_sound(conn: &mut SqliteConnection, suspect: Arc<AtomicBool>) -> Result<bool, sqlx::Error> {
     if conn.is_in_transaction() {
         // Waits for a rollback that is under way.
         conn.ping().await?;
     }
-    Ok(!conn.is_in_transaction())
+    suspect.fetch_or(conn.is_in_transaction(), Ordering::Relaxed);
+    Ok(!suspect.load(Ordering::Relaxed))
+}
+
+/// Where a file cannot be opened for writing, SQLite opens it for reading and says nothing; the connection would not
+/// write when the disk is mended either. One that was opened in such trouble is replaced until there is one that writes.
+async fn check(conn: &mut SqliteConnection, suspect: Arc<AtomicBool>) -> Result<(), sqlx::Error> {
+    if suspect.load(Ordering::Relaxed) {
+        suspect.store(is_read_only(conn).await, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Asks for the right to write, and has nothing to write where vacuuming is not incremental.
+async fn is_read_only(conn: &mut SqliteConnection) -> bool {
+    let asked = sqlx::query("PRAGMA incremental_vacuum(1)").execute(conn).await;
+    matches!(asked.map_err(StoreError::from), Err(StoreError::Disk(_)))
 }
 
 /// SQLite folds the log into the file when the last connection closes, if that one can write. A reader's handle may

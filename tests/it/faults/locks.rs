@@ -10,7 +10,7 @@ use crate::daemon::vendor::Vendor;
 use crate::daemon::{Killed, Place, texts, within};
 
 /// A shell that has run these statements and keeps its transaction open until it is dropped.
-fn holding(place: &Place, statements: &str) -> Killed {
+pub(super) fn holding(place: &Place, statements: &str) -> Killed {
     let mut shell: Child = Command::new("sqlite3")
         .args(["-batch", "-cmd", ".timeout 10000"])
         .arg(place.file("backstop.db"))
