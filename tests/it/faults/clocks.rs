@@ -41,7 +41,7 @@ impl Clock {
 }
 
 /// A job in a call, held by the first of two daemons, when the clock is set.
-fn jumps(offset: &str, then: impl Fn(&Serving)) {
+fn jumps(offset: &str, then: impl Fn(&Place, &Serving)) {
     let house = Vendor::holding();
     let spare = Vendor::start();
     let addresses = [("house", house.url()), ("spare", spare.url())];
@@ -60,7 +60,7 @@ fn jumps(offset: &str, then: impl Fn(&Serving)) {
     }
     // Renewed by the clock as it is now.
     place.shows(&format!("SELECT abs(julianday(lease_until) - julianday('{lease}')) > 0.9 FROM jobs"), "1");
-    then(&holder);
+    then(&place, &holder);
     place.finds("SELECT status, deaths FROM jobs", "running|0");
     house.release();
     place.shows("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
@@ -74,11 +74,20 @@ fn jumps(offset: &str, then: impl Fn(&Serving)) {
 
 #[test]
 fn a_clock_that_is_set_forward_takes_no_job_and_ends_no_run() {
-    jumps("+1d", |_| ());
+    jumps("+1d", |_, _| ());
 }
 
 /// The scheduler has its next tick where the clock was, and waits for it for a day.
 #[test]
 fn a_clock_that_is_set_back_takes_no_job_and_the_scheduler_that_waits_for_tomorrow_is_replaced() {
-    jumps("-1d", |daemon| daemon.says("the scheduler has stopped ticking; it is replaced"));
+    jumps("-1d", |place, daemon| {
+        daemon.says("the scheduler has stopped ticking; it is replaced");
+        // The next one ticks: for longer than it takes to notice one that does not, as the renewed lease shows.
+        let lease = place.sql("SELECT lease_until FROM jobs");
+        place.shows(
+            &format!("SELECT lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+9 seconds') FROM jobs"),
+            "1",
+        );
+        assert_eq!(daemon.log().matches("stopped ticking").count(), 1, "{}", daemon.log());
+    });
 }
