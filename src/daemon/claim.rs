@@ -57,8 +57,7 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
         // Looked at before the pass: a job that ends during it may make room for one that the pass left.
         let was_idle = shared.is_idle();
         let began = shared.now();
-        let take_over = jumps.are_past(began, shared.book().queue.lease);
-        match run_due(&shared, &mut turn, take_over).await {
+        match run_due(&shared, &mut turn, &mut jumps).await {
             Ok(claimed) => {
                 failures = 0;
                 shared.passed();
@@ -136,7 +135,7 @@ enum Turn {
 
 /// One pass: claims what there is room for and starts it. Returns how many jobs it claimed. Where the next job must
 /// run alone, nothing is claimed until all that is held has ended: else its turn would never come.
-async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Result<usize, StoreError> {
+async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, jumps: &mut Jumps) -> Result<usize, StoreError> {
     // Also where nothing is claimed: what runs must hear of a pause and of a breaker that another daemon opened.
     if shared.dirty.swap(false, Ordering::Relaxed) {
         let health = shared.store.provider_health().await;
@@ -160,7 +159,8 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
         let now = shared.now();
         let request = ClaimRequest {
             now,
-            take_over,
+            // By the same look at the clock: one that is set after it ends no lease in this claim.
+            take_over: jumps.are_past(now, book.queue.lease),
             lease_until: after(now, book.queue.lease),
             token: shared.fresh_token(),
             owner: shared.worker.owner().to_owned(),

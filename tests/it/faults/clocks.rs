@@ -85,7 +85,9 @@ fn a_clock_that_is_set_back_takes_no_job_and_the_scheduler_that_waits_for_tomorr
         // The next one ticks: for longer than it takes to notice one that does not, as the renewed lease shows.
         let lease = place.sql("SELECT lease_until FROM jobs");
         place.shows(
-            &format!("SELECT lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+9 seconds') FROM jobs"),
+            &format!(
+                "SELECT lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+9 seconds') FROM jobs"
+            ),
             "1",
         );
         assert_eq!(daemon.log().matches("stopped ticking").count(), 1, "{}", daemon.log());

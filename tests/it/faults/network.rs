@@ -136,6 +136,10 @@ fn a_network_that_swallows_everything_after_the_request_is_one_attempt_of_unknow
     until("drain ends", || drain.0.try_wait().expect("a child").is_some());
     place.finds("SELECT status, provider, fallback_used FROM jobs", "done|template|1");
     place.finds("SELECT status, class FROM attempts WHERE provider = 'house'", "unknown|unknown_outcome");
+    // By the call's own time, long before the system gives the connection up.
+    let took =
+        "SELECT unixepoch(finished_at) - unixepoch(started_at) < 15 FROM attempts WHERE provider = 'house'";
+    place.finds(took, "1");
     listener.set_nonblocking(true).expect("set");
     assert!(listener.accept().is_err(), "it is asked once");
 }
