@@ -17,7 +17,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::daemon::Place;
+use crate::daemon::{PATIENCE, Place, Serving, within};
 
 /// What a verb came to: its exit code, its standard output, its standard error.
 pub(crate) struct Ran {
@@ -37,6 +37,21 @@ fn run(place: &Place, verb: &str, args: &[&str]) -> Ran {
     let ran = place.backstop(verb).args(args).output().expect("the binary");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Ran { code: ran.status.code(), out: text(ran.stdout), err: text(ran.stderr) }
+}
+
+/// Waits until the log holds these words so many times.
+#[track_caller]
+fn says_again(daemon: &Serving, words: &str, times: usize) {
+    let come = within(PATIENCE, || daemon.log().matches(words).count() >= times);
+    assert!(come, "not {times} times {words:?} in\n{}", daemon.log());
+}
+
+/// Waits until so many seconds have passed with the job held, as the renewals of its lease show.
+#[track_caller]
+fn is_held_for(place: &Place, seconds: u32) {
+    let lease = place.sql("SELECT lease_until FROM jobs");
+    let renewed = format!("strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+{seconds} seconds')");
+    place.shows(&format!("SELECT lease_until > {renewed} FROM jobs"), "1");
 }
 
 /// A small disk of its own.

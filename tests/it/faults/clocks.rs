@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use super::is_held_for;
 use crate::daemon::vendor::Vendor;
 use crate::daemon::{Place, Serving, texts};
 
@@ -83,13 +84,7 @@ fn a_clock_that_is_set_back_takes_no_job_and_the_scheduler_that_waits_for_tomorr
     jumps("-1d", |place, daemon| {
         daemon.says("the scheduler has stopped ticking; it is replaced");
         // The next one ticks: for longer than it takes to notice one that does not, as the renewed lease shows.
-        let lease = place.sql("SELECT lease_until FROM jobs");
-        place.shows(
-            &format!(
-                "SELECT lease_until > strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+9 seconds') FROM jobs"
-            ),
-            "1",
-        );
+        is_held_for(place, 9);
         assert_eq!(daemon.log().matches("stopped ticking").count(), 1, "{}", daemon.log());
     });
 }

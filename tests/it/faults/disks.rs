@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::{Disk, run};
+use super::{Disk, is_held_for, run, says_again};
 use crate::daemon::vendor::Vendor;
 use crate::daemon::{Place, Serving, block_on, texts};
 use crate::support::FakeVendor;
@@ -20,7 +20,7 @@ fn a_full_disk_under_the_database_is_waited_out_with_the_answer_in_hand() {
     house.is_called(1);
     let filler = disk.fill();
     house.release();
-    daemon.says("the ledger waits for the database");
+    says_again(&daemon, "the ledger waits for the database", 3);
     fs::remove_file(filler).expect("room is made");
     place.shows("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
     place.finds("SELECT coalesce(max(consecutive_failures), 0) FROM provider_health", "0");
@@ -42,7 +42,7 @@ fn a_database_that_cannot_be_written_any_more_is_waited_for_with_the_answer_in_h
     files.iter().for_each(|name| disk.closes(name, true));
     house.release();
     daemon.says("the disk that holds the database does not read or write");
-    daemon.says("the ledger waits for the database");
+    says_again(&daemon, "the ledger waits for the database", 3);
     place.finds("SELECT status FROM jobs", "running");
     files.iter().for_each(|name| disk.closes(name, false));
     place.shows("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
@@ -80,7 +80,7 @@ fn on(disk: &Disk, configuration: &str) -> Place {
 /// A picture that is paid for, and a vault on a small disk.
 fn pictures(vendor: &FakeVendor, disk: &Disk) -> Place {
     Place::new(&format!(
-        "[vault]\nurl = \"file:{}\"\n[assets.cover]\nmedium = \"image\"\nchain = [\"easel\"]\n\
+        "[queue]\nlease = \"3s\"\ngrace = \"1s\"\n[vault]\nurl = \"file:{}\"\n[assets.cover]\nmedium = \"image\"\nchain = [\"easel\"]\n\
          [providers.easel]\nprotocol = \"openai-images\"\nmodel = \"easel-1\"\nbase_url = \"{}\"\napi_key = false\n\
          price = 0.04\nretries = 0\n",
         disk.path().display(),
@@ -92,6 +92,7 @@ fn is_delivered_when_mended(vendor: &FakeVendor, disk: &Disk, place: &Place, men
     let daemon = place.serve();
     place.sql("INSERT INTO jobs (asset, slug, prompt) VALUES ('cover', 'bees', 'Bees at dawn')");
     daemon.says("the vault cannot keep it");
+    is_held_for(place, 4);
     place.finds("SELECT status FROM jobs", "running");
     mend();
     place.shows("SELECT status, provider FROM jobs", "done|easel");
@@ -127,8 +128,6 @@ fn what_waits_for_a_read_only_vault_outlives_the_daemon_however_it_ends() {
         let Some(disk) = Disk::mount(8192) else { return };
         let vendor = block_on(FakeVendor::start());
         let place = pictures(&vendor, &disk);
-        let configuration = fs::read_to_string(place.file("backstop.toml")).expect("there");
-        place.configure(&format!("[queue]\ngrace = \"1s\"\n{configuration}"));
         disk.remount("ro");
         let first = place.serve();
         place.sql("INSERT INTO jobs (asset, slug, prompt) VALUES ('cover', 'bees', 'Bees at dawn')");
