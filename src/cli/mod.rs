@@ -18,7 +18,6 @@ mod migrate;
 mod online;
 mod plan;
 mod providers;
-mod remembered;
 mod resolve;
 mod retiring;
 mod retry;

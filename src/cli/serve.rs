@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::config::{Config, Sources};
+use crate::daemon::desk::{Remembered, outlook};
 use crate::daemon::{Progress, Stop, kill_point};
 use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
 
 use super::force::Force;
-use super::remembered::Remembered;
 use super::said::{told, usage};
-use super::{plan, signals, wire};
+use super::{signals, wire};
 
 /// Run the daemon: make what is asked for, until a signal stops it
 ///
@@ -76,7 +76,7 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
 /// A daemon without a key runs well and delivers nothing: its log should say why.
 pub(super) fn warn_of_idle_chains(config: &Config, clock: &Clock) {
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &Remembered::default(), clock());
+        let plan = outlook::plan(config, asset, None, &Remembered::default(), clock());
         let nobody = plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_)));
         // A chain that is `manual` alone is meant so.
         if nobody && !plan.links.is_empty() {
