@@ -26,6 +26,7 @@ pub mod serve;
 mod session;
 mod show;
 mod signals;
+mod site;
 mod typed;
 pub mod wire;
 

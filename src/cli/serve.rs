@@ -13,7 +13,7 @@ use crate::domain::time::Clock;
 
 use super::force::Force;
 use super::said::{told, usage};
-use super::{signals, wire};
+use super::{signals, site, wire};
 
 /// Run the daemon: make what is asked for, until a signal stops it
 ///
@@ -46,6 +46,9 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let daemon = wire::daemon(&opened, stop.clone()).await?;
     let force = Force::new(&opened, daemon.reloader());
     let listening = signals::listen(stop.clone(), reload(sources, Arc::clone(&force)))?;
+    let parts =
+        site::Parts { config: force.announced(), progress: daemon.progress(), stop: stop.soon.clone() };
+    let answering = tokio::spawn(site::run(opened.clone(), parts));
     let following = tokio::spawn(force.follow_keys());
     let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
     // While it stops there are no passes to feed the watchdog with, so systemd must know that it stops.
@@ -63,6 +66,8 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     warn_of_idle_chains(&opened.config, &opened.clock);
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     let ended = daemon.serve().await;
+    // Whoever waits for an answer gets it while what runs is finished; the listener ends by itself.
+    answering.abort();
     stopping.abort();
     feeding.abort();
     following.abort();

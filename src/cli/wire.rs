@@ -21,6 +21,7 @@ use crate::vault::{LocalVault, Vault};
 use super::said::usage;
 
 /// The configuration with its database open and up to date.
+#[derive(Clone)]
 pub struct Opened {
     /// The configuration.
     pub config: Config,

@@ -1,5 +1,6 @@
 //! What people ask of a queue and tell it: the same for every surface, whether a verb, the API or the page.
 
+pub mod ask;
 pub mod known;
 pub mod measured;
 pub mod money;

@@ -60,12 +60,12 @@ impl Desk {
         let config = self.config();
         let asset = config.assets.iter().find(|asset| asset.name.as_str() == job.asset);
         let Some(asset) = asset else {
-            let sentence =
-                format!("this configuration knows no asset {}; hand in its address", job.asset);
+            let sentence = format!("this configuration knows no asset {}; hand in its address", job.asset);
             return Err(DeskError::Conflict(sentence));
         };
         if asset.medium != Medium::Text && matches!(body, Body::Text(_)) {
-            let sentence = format!("{} is no text ({}); hand in a file or an address", asset.name, asset.medium);
+            let sentence =
+                format!("{} is no text ({}); hand in a file or an address", asset.name, asset.medium);
             return Err(DeskError::Wish(sentence));
         }
         let checker = Checker::new(asset.medium, &asset.accept).map_err(DeskError::Wish)?;
