@@ -16,6 +16,7 @@ use super::run::{Interrupt, Run};
 impl Run {
     /// Ends the run as its walk says. `trouble` is a reason that lies before the first link.
     pub(super) async fn end(mut self, end: End, trouble: Option<String>) {
+        self.free_probe().await;
         self.note_skipped_links();
         if !matches!(end, End::ComeBackHere(_)) {
             self.give_up_operation();
@@ -58,6 +59,7 @@ impl Run {
 
     /// Leaves a run that was interrupted: handed back where the daemon stops, left alone where the lease is gone.
     pub(super) async fn interrupted(mut self, interrupt: Interrupt) {
+        self.free_probe().await;
         let now = self.shared.now();
         match interrupt {
             Interrupt::Stopping => {

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
-use crate::domain::breaker::HealthEvent;
+use crate::domain::breaker::{HealthEvent, Probe};
 use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
 use crate::domain::time::{Timestamp, after, between};
@@ -74,6 +74,8 @@ pub(super) struct Run {
     pub(super) noted: Vec<usize>,
     /// The row of the paid call under way.
     pub(super) open: Option<AttemptId>,
+    /// The breaker's probe that the call under way is.
+    pub(super) probe: Option<(ProviderName, Probe)>,
     /// What this run has cost so far, in micro-dollars.
     pub(super) cost_micros: i64,
     /// Whether any call was made: then a run that is handed back stays open.
@@ -153,6 +155,7 @@ impl Run {
             steady,
             open: None,
             noted: Vec::new(),
+            probe: None,
             cost_micros: 0,
             attempted: false,
             primary_failure: None,
@@ -222,6 +225,7 @@ impl Run {
         match self.find_again(&last).await {
             Ok(None) => {}
             Ok(Some(found)) => {
+                self.inherit_probe(&last.provider);
                 self.walk.resume_at(position, now);
                 self.in_hand = Some(found.key.clone());
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Output(Box::new(found))));
@@ -242,12 +246,14 @@ impl Run {
                 self.walk.take_up(position, calls, outcome, now);
             }
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
+                self.inherit_probe(&last.provider);
                 self.walk.resume_at(position, now);
                 let operation = last.operation.unwrap_or_default();
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Operation(operation)));
             }
             ("started" | "accepted", _) => {
                 let why = "the worker died during the call, and what became of it is not known".to_owned();
+                self.inherit_probe(&last.provider);
                 self.settle_unknown(&last, position, &why).await?;
                 let outcome = Outcome::Failed(FailureClass::UnknownOutcome, why);
                 self.notice(&last.provider, &outcome);
@@ -320,19 +326,36 @@ impl Run {
 
     /// What an attempt says about its provider; `None` for a label without configuration.
     pub(super) fn event(
-        &self,
+        &mut self,
         provider: &ProviderName,
         failure: Option<(FailureClass, String)>,
     ) -> Option<HealthEvent> {
         let page = self.book.providers.get(provider)?;
         Some(HealthEvent {
             provider: provider.clone(),
-            job: self.claim.job.id,
+            probe: self.probe.take_if(|(whose, _)| whose == provider).map(|(_, probe)| probe),
             at: self.shared.now(),
             failure,
             fingerprint: page.provider.fingerprint.clone(),
             trip_after: page.provider.trip_after,
+            local: page.provider.is_local(),
         })
+    }
+
+    /// The probe that the dead worker's call was, where its job still has it: the verdict on the call is the probe's.
+    fn inherit_probe(&mut self, provider: &ProviderName) {
+        let held = self.shared.board.health(provider).and_then(|health| health.probe);
+        if let Some(own) = held.filter(|probe| probe.job == self.claim.job.id) {
+            self.probe = Some((provider.clone(), own));
+        }
+    }
+
+    /// Gives back a probe whose call came to nothing, so that the next job need not wait for the end of its lease.
+    pub(super) async fn free_probe(&mut self) {
+        let Some((provider, probe)) = self.probe.take() else { return };
+        if let Err(error) = self.shared.recorder.write(Entry::FreeProbe { provider, probe }).await {
+            tracing::warn!(job.id = self.claim.job.id.0, %error, "the breaker's probe could not be given back; it is free when its lease ends");
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::SubsecRound;
+
 use super::failure::FailureClass;
 use super::job::JobId;
 use super::name::ProviderName;
@@ -51,13 +53,22 @@ impl BreakerState {
 }
 
 /// The one job that tries a half-open provider, and until when it holds that right. A probe that dies frees it
-/// by the passing of time.
+/// by the passing of time. Its job alone does not name it: another worker may probe for the same job later, so
+/// only who holds the very same job and end speaks as the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
     /// The job.
     pub job: JobId,
     /// The end of its lease.
     pub until: Timestamp,
+}
+
+impl Probe {
+    /// A probe as its row keeps it, to the millisecond: what its holder remembers must be equal to it.
+    #[must_use]
+    pub fn new(job: JobId, until: Timestamp) -> Self {
+        Self { job, until: until.trunc_subsecs(3) }
+    }
 }
 
 /// A verdict that time does not heal: it holds as long as the provider is configured as it was.
@@ -116,8 +127,8 @@ pub enum Gate {
 pub struct HealthEvent {
     /// Whose call.
     pub provider: ProviderName,
-    /// For which job.
-    pub job: JobId,
+    /// The probe that the call was, where it was one.
+    pub probe: Option<Probe>,
     /// When it ended.
     pub at: Timestamp,
     /// The failure, or `None` for a delivery.
@@ -126,6 +137,9 @@ pub struct HealthEvent {
     pub fingerprint: String,
     /// Its `trip_after`.
     pub trip_after: u32,
+    /// Whether it is a local maker ([`super::provider::Provider::is_local`]): what it makes of a job's words is
+    /// unusable because of the words.
+    pub local: bool,
 }
 
 impl ProviderHealth {
@@ -185,14 +199,25 @@ impl ProviderHealth {
         }
     }
 
-    /// Gives the probe to `job` if the gate asks for one; `false` when it is not to be had.
-    pub fn take_probe(&mut self, job: JobId, now: Timestamp, until: Timestamp, fingerprint: &str) -> bool {
+    /// Gives the probe away if the gate asks for one; `false` when it is not to be had.
+    pub fn take_probe(&mut self, probe: Probe, now: Timestamp, fingerprint: &str) -> bool {
         if self.gate(now, fingerprint) != Gate::Probe {
             return false;
         }
         self.state = BreakerState::HalfOpen;
-        self.probe = Some(Probe { job, until });
+        self.probe = Some(probe);
         true
+    }
+
+    /// Takes a probe back that came to nothing: its call was not made, or was stopped. The next job probes, and
+    /// nothing is held against the provider. `false` where the probe is another's by now.
+    pub fn free_probe(&mut self, probe: Probe) -> bool {
+        let is_it = self.probe == Some(probe);
+        if is_it {
+            self.probe = None;
+            self.reopen_unproven(true);
+        }
+        is_it
     }
 
     /// Remembers a finished call.
@@ -205,7 +230,7 @@ impl ProviderHealth {
             self.open_until = None;
             self.step = 0;
         }
-        let was_probe = self.probe.is_some_and(|probe| probe.job == event.job);
+        let was_probe = self.probe.is_some() && self.probe == event.probe;
         if was_probe {
             self.probe = None;
         }
@@ -214,6 +239,10 @@ impl ProviderHealth {
         };
         match class {
             FailureClass::Invalid | FailureClass::Refused { .. } | FailureClass::Internal => {
+                self.reopen_unproven(was_probe);
+                return;
+            }
+            FailureClass::Unusable if event.local => {
                 self.reopen_unproven(was_probe);
                 return;
             }
@@ -236,7 +265,7 @@ impl ProviderHealth {
             FailureClass::Transient
             | FailureClass::Unusable
             | FailureClass::TimedOut
-            | FailureClass::UnknownOutcome => self.count_failure(event),
+            | FailureClass::UnknownOutcome => self.count_failure(event, was_probe),
         }
         self.last_failure_at = Some(event.at);
         self.last_error = Some(error.clone());
@@ -272,14 +301,18 @@ impl ProviderHealth {
         }
     }
 
-    fn count_failure(&mut self, event: &HealthEvent) {
+    fn count_failure(&mut self, event: &HealthEvent, was_probe: bool) {
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         let still_open = self.open_until.is_some_and(|until| until > event.at);
         match self.state {
             BreakerState::Closed if self.consecutive_failures < event.trip_after.max(1) => return,
             BreakerState::Closed => self.step = 0,
-            // Calls that were in flight when it opened must not double its time.
-            BreakerState::Open | BreakerState::HalfOpen if still_open || self.hold.is_some() => return,
+            // Calls that were in flight when it opened say what is known already: they neither double its time nor
+            // shut it under the probe that is to find out.
+            BreakerState::Open | BreakerState::HalfOpen if !was_probe => return,
+            BreakerState::Open | BreakerState::HalfOpen if still_open || self.hold.is_some() => {
+                return self.reopen_unproven(true);
+            }
             BreakerState::Open | BreakerState::HalfOpen => self.step = self.step.saturating_add(1),
         }
         let factor = 1_u32.checked_shl(self.step).unwrap_or(u32::MAX);
@@ -309,19 +342,28 @@ mod tests {
         ProviderHealth::unknown(ProviderName::parse("lummi").expect("valid"))
     }
 
-    fn event(job: i64, at: Timestamp, class: Option<FailureClass>) -> HealthEvent {
+    fn event(at: Timestamp, class: Option<FailureClass>) -> HealthEvent {
         HealthEvent {
             provider: lummi().provider,
-            job: JobId(job),
+            probe: None,
             at,
             failure: class.map(|class| (class, "what happened".to_owned())),
             fingerprint: FINGERPRINT.to_owned(),
             trip_after: 3,
+            local: false,
         }
     }
 
+    fn probe(job: i64, until: Timestamp) -> Probe {
+        Probe::new(JobId(job), until)
+    }
+
+    fn of_probe(probe: Probe, at: Timestamp, class: Option<FailureClass>) -> HealthEvent {
+        HealthEvent { probe: Some(probe), ..event(at, class) }
+    }
+
     fn failed(health: &mut ProviderHealth, at: Timestamp, class: FailureClass) {
-        health.remember(&event(1, at, Some(class)));
+        health.remember(&event(at, Some(class)));
     }
 
     fn tripped() -> ProviderHealth {
@@ -342,7 +384,7 @@ mod tests {
         failed(&mut health, start(), FailureClass::Transient);
         failed(&mut health, start(), FailureClass::TimedOut);
         assert_eq!(health.gate(start(), FINGERPRINT), Gate::Pass);
-        health.remember(&event(1, start(), None));
+        health.remember(&event(start(), None));
         failed(&mut health, start(), FailureClass::Unusable);
         failed(&mut health, start(), FailureClass::UnknownOutcome);
         assert_eq!(health.gate(start(), FINGERPRINT), Gate::Pass, "a success starts the count anew");
@@ -353,10 +395,10 @@ mod tests {
     #[test]
     fn one_real_job_is_the_probe_and_a_dead_one_frees_it() {
         let mut health = tripped();
-        assert!(!health.take_probe(JobId(7), start(), minutes(2), FINGERPRINT), "not while it is open");
+        assert!(!health.take_probe(probe(7, minutes(2)), start(), FINGERPRINT), "not while it is open");
         assert_eq!(health.gate(minutes(1), FINGERPRINT), Gate::Probe);
-        assert!(health.take_probe(JobId(7), minutes(1), minutes(2), FINGERPRINT));
-        assert!(!health.take_probe(JobId(8), minutes(1), minutes(2), FINGERPRINT));
+        assert!(health.take_probe(probe(7, minutes(2)), minutes(1), FINGERPRINT));
+        assert!(!health.take_probe(probe(8, minutes(2)), minutes(1), FINGERPRINT));
         let underway = Gate::Shut(SkipReason::ProbeUnderway { until: minutes(2) });
         assert_eq!(health.gate(minutes(1), FINGERPRINT), underway);
         assert_eq!(health.gate(minutes(2), FINGERPRINT), Gate::Probe, "the probe's lease has ended");
@@ -384,10 +426,11 @@ mod tests {
             let until = after(now, Duration::from_secs(60 * wanted));
             assert_eq!(health.gate(now, FINGERPRINT), open_until(until));
             now = until;
-            assert!(health.take_probe(JobId(7), now, after(now, OPEN_BASE), FINGERPRINT));
-            health.remember(&event(7, now, Some(FailureClass::Transient)));
+            let probe = probe(7, after(now, OPEN_BASE));
+            assert!(health.take_probe(probe, now, FINGERPRINT));
+            health.remember(&of_probe(probe, now, Some(FailureClass::Transient)));
         }
-        health.remember(&event(9, now, None));
+        health.remember(&event(now, None));
         assert_eq!(health.gate(now, FINGERPRINT), Gate::Pass);
         assert_eq!((health.consecutive_failures, health.step, health.state), (0, 0, BreakerState::Closed));
     }
@@ -431,7 +474,7 @@ mod tests {
         failed(&mut health, start(), FailureClass::Auth);
         for _ in 0..3 {
             let fingerprint = "f2".to_owned();
-            health.remember(&HealthEvent { fingerprint, ..event(1, start(), Some(FailureClass::Transient)) });
+            health.remember(&HealthEvent { fingerprint, ..event(start(), Some(FailureClass::Transient)) });
         }
         assert_eq!(health.gate(start(), "f2"), open_until(minutes(1)));
     }
@@ -456,8 +499,9 @@ mod tests {
             failed(&mut health, start(), class.clone());
             assert_eq!(health, lummi(), "{class}");
             let mut health = tripped();
-            assert!(health.take_probe(JobId(7), minutes(1), minutes(5), FINGERPRINT));
-            health.remember(&event(7, minutes(1), Some(class)));
+            let probe = probe(7, minutes(5));
+            assert!(health.take_probe(probe, minutes(1), FINGERPRINT));
+            health.remember(&of_probe(probe, minutes(1), Some(class)));
             assert_eq!(health.gate(minutes(1), FINGERPRINT), Gate::Probe);
             assert_eq!(health.state, BreakerState::Open, "half-open means that a probe is under way");
         }
@@ -492,7 +536,73 @@ mod tests {
         failed(&mut health, start(), FailureClass::Quota { until: Some(minutes(600)) });
         let fingerprint = "f2".to_owned();
         let quota = Some(FailureClass::Quota { until: Some(minutes(5)) });
-        health.remember(&HealthEvent { fingerprint, ..event(1, start(), quota) });
+        health.remember(&HealthEvent { fingerprint, ..event(start(), quota) });
         assert_eq!(health.gate(start(), "f2"), open_until(minutes(5)));
+    }
+
+    fn half_open(probe: Probe) -> ProviderHealth {
+        let mut health = tripped();
+        assert!(health.take_probe(probe, minutes(1), FINGERPRINT));
+        health
+    }
+
+    #[test]
+    fn only_the_very_probe_is_judged_as_one() {
+        let (old, new) = (probe(7, minutes(2)), probe(7, minutes(5)));
+        let mut health = half_open(old);
+        assert!(health.take_probe(new, minutes(2), FINGERPRINT), "the old one's lease has ended");
+        let before = health.clone();
+        for class in [FailureClass::Transient, FailureClass::Refused { category: None }] {
+            health.remember(&of_probe(old, minutes(3), Some(class)));
+            assert_eq!((health.state, health.probe), (BreakerState::HalfOpen, Some(new)));
+        }
+        assert!(!health.free_probe(old), "it is another's, of the same job");
+        assert_eq!((health.step, health.open_until), (before.step, before.open_until));
+        let mut healed = health.clone();
+        healed.remember(&of_probe(old, minutes(3), None));
+        assert_eq!((healed.state, healed.probe), (BreakerState::Closed, None), "a success is news all the same");
+        health.remember(&of_probe(new, minutes(3), Some(FailureClass::Transient)));
+        assert_eq!(health.gate(minutes(3), FINGERPRINT), open_until(minutes(5)));
+    }
+
+    #[test]
+    fn late_failures_leave_a_probe_and_an_open_end_as_they_are() {
+        let running = probe(7, minutes(5));
+        let mut health = half_open(running);
+        for _ in 0..60 {
+            failed(&mut health, minutes(2), FailureClass::TimedOut);
+        }
+        assert_eq!((health.state, health.probe, health.step), (BreakerState::HalfOpen, Some(running), 0));
+        let mut health = tripped();
+        failed(&mut health, minutes(2), FailureClass::TimedOut);
+        assert_eq!(health.gate(minutes(2), FINGERPRINT), Gate::Probe, "its time is over: somebody finds out");
+    }
+
+    #[test]
+    fn a_probe_that_came_to_nothing_is_free_at_once_and_costs_nothing() {
+        let running = probe(7, minutes(5));
+        let mut health = half_open(running);
+        assert!(health.free_probe(running));
+        assert_eq!((health.state, health.step, health.consecutive_failures), (BreakerState::Open, 0, 3));
+        assert_eq!(health.gate(minutes(1), FINGERPRINT), Gate::Probe);
+        assert!(!health.free_probe(running), "once");
+    }
+
+    #[test]
+    fn a_local_maker_is_not_blamed_for_the_words_it_was_given() {
+        let unusable = || HealthEvent { local: true, ..event(start(), Some(FailureClass::Unusable)) };
+        let mut health = lummi();
+        for _ in 0..10 {
+            health.remember(&unusable());
+        }
+        assert_eq!(health, lummi());
+        let running = probe(7, minutes(5));
+        let mut health = half_open(running);
+        health.remember(&HealthEvent { probe: Some(running), ..unusable() });
+        assert_eq!((health.state, health.probe), (BreakerState::Open, None));
+        for _ in 0..3 {
+            health.remember(&HealthEvent { local: true, ..event(minutes(1), Some(FailureClass::TimedOut)) });
+        }
+        assert_eq!(health.consecutive_failures, 6, "a program that hangs is to blame");
     }
 }

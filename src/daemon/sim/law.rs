@@ -202,6 +202,7 @@ pub(super) fn ends_of_strangers(world: &World, entries: &[Entry]) -> Vec<usize> 
             Entry::Begin { .. }
             | Entry::Accept { .. }
             | Entry::Abandon { .. }
+            | Entry::FreeProbe { .. }
             | Entry::Stage(_)
             | Entry::Settle(_) => false,
         };
@@ -245,6 +246,9 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
                 world.law(adopted.is_none() || !given_up, || {
                     format!("an operation of {} was known, and nobody asked after it", facts.provider)
                 });
+            }
+            Entry::FreeProbe { provider, probe } => {
+                world.tell(format!("{who} gives back the probe of {provider} with job {}", probe.job));
             }
             Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
         }

@@ -228,11 +228,12 @@ fn a_later_429_with_a_shorter_hint_does_not_shorten_the_wait() {
     let mut hear = |seconds| {
         health.remember(&crate::domain::breaker::HealthEvent {
             provider: name("a"),
-            job: crate::domain::job::JobId(1),
+            probe: None,
             at: now(),
             failure: Some((limited(seconds), "429".to_owned())),
             fingerprint: "f1".to_owned(),
             trip_after: 3,
+            local: false,
         });
         health.cool_until
     };

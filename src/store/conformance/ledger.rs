@@ -246,7 +246,7 @@ pub(in crate::store) async fn failures_open_the_breaker_and_the_answer_says_so(s
     let written = scene.write(&[failed(2), failed(3)], 3).await;
     assert_eq!(written.health[0].state, BreakerState::Closed);
     let mut other = verdict(&claim, None, Some(FailureClass::Auth), 4);
-    other.event = Some(event(&name("second"), claim.job.id, Some((FailureClass::Auth, "no".to_owned())), 4));
+    other.event = Some(event(&name("second"), Some((FailureClass::Auth, "no".to_owned())), 4));
     let written = scene.write(&[failed(4), Entry::Settle(Box::new(other))], 4).await;
     let states: Vec<_> =
         written.health.iter().map(|health| (health.provider.as_str(), health.state)).collect();

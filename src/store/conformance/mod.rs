@@ -58,6 +58,7 @@ macro_rules! suite {
             keeping: a_notice_is_told_once,
             keeping: old_rows_go_and_what_waits_stays,
             keeping: the_probe_is_leased_to_one_job,
+            keeping: a_probe_that_came_to_nothing_is_given_back,
             keeping: a_pause_and_a_reset,
             keeping: the_version_moves_with_every_write,
         }

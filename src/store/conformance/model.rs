@@ -73,12 +73,16 @@ struct Life<S> {
     holds: [Vec<Claim>; 3],
     /// The calls that were begun, with the place of their claim.
     begun: Vec<(usize, AttemptId)>,
+    /// The probes that somebody wanted.
+    probes: Vec<(ProviderName, Probe)>,
 }
 
 impl<S: Subject> Life<S> {
     async fn new(subject: S) -> Self {
         let holds = Default::default();
-        Self { scene: Scene::new(subject).await, second: 1, claims: Vec::new(), holds, begun: Vec::new() }
+        let scene = Scene::new(subject).await;
+        let (claims, begun, probes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { scene, second: 1, claims, holds, begun, probes }
     }
 
     async fn rows(&self, table: Table) -> Vec<String> {
@@ -112,6 +116,7 @@ impl<S: Subject> Life<S> {
             Deed::TakesProbe { provider, job, seconds } => {
                 let until = at(self.second + u64::from(*seconds));
                 let probe = Probe { job: JobId(*job), until };
+                self.probes.push((of(*provider), probe));
                 let store = self.scene.store();
                 format!("{:?}", store.take_probe(&of(*provider), probe, "f1", at(self.second)).await)
             }
@@ -194,13 +199,23 @@ impl<S: Subject> Life<S> {
                 };
                 (None, Entry::Stage(Box::new(staging)))
             }
-            Choice::Settle { back, free, failure } => {
+            Choice::FreeProbe { back } => {
+                let (provider, probe) = self.probe_at(*back)?;
+                (None, Entry::FreeProbe { provider, probe })
+            }
+            Choice::Settle { back, free, failure, probe } => {
                 let (claim, row) = if *free {
                     (claim_at(*back)?.1, None)
                 } else {
                     call_at(*back).map(|(c, r)| (c, Some(r)))?
                 };
-                (None, Entry::Settle(Box::new(self.verdict(claim, row, failure.as_ref()))))
+                let mut verdict = self.verdict(claim, row, failure.as_ref());
+                if let (Some(event), Some((_, probe))) =
+                    (&mut verdict.event, probe.and_then(|back| self.probe_at(back)))
+                {
+                    event.probe = Some(probe);
+                }
+                (None, Entry::Settle(Box::new(verdict)))
             }
             Choice::Finish { back, ending, delivers, refuses } => {
                 let (place, claim) = claim_at(*back)?;
@@ -216,6 +231,11 @@ impl<S: Subject> Life<S> {
         })
     }
 
+    /// A probe that somebody wanted, had or lost.
+    fn probe_at(&self, back: usize) -> Option<(ProviderName, Probe)> {
+        self.probes.get(self.probes.len().checked_sub(back + 1)?).cloned()
+    }
+
     fn verdict(
         &self,
         claim: &Claim,
@@ -226,7 +246,7 @@ impl<S: Subject> Life<S> {
         // Another provider for every second asset, so that the breakers differ.
         if claim.job.id.0 % 2 == 0 {
             let failure = failure.cloned().map(|class| (class, "why".to_owned()));
-            verdict.event = Some(event(&name("second"), claim.job.id, failure, self.second));
+            verdict.event = Some(event(&name("second"), failure, self.second));
         }
         verdict
     }

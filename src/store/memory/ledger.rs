@@ -1,6 +1,6 @@
 //! The ledger in memory: the same steps as on SQLite, in the same order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -29,6 +29,7 @@ impl Tables {
         let mut events: Vec<&HealthEvent> = Vec::new();
         let mut fresh: Vec<&AttemptResult> = Vec::new();
         let mut ends: Vec<(&RunEnd, &mut Recorded)> = Vec::new();
+        let mut freed: Vec<(&ProviderName, Probe)> = Vec::new();
         for (entry, answer) in entries.iter().zip(&mut answers) {
             match entry {
                 Entry::Begin { token, facts, reservation } => {
@@ -38,6 +39,7 @@ impl Tables {
                     self.accept(*attempt, *job, operation, request_id.as_deref());
                 }
                 Entry::Abandon { attempt, job } => self.abandon(*attempt, *job, now),
+                Entry::FreeProbe { provider, probe } => freed.push((provider, *probe)),
                 Entry::Stage(staging) => *answer = self.stage(staging, now),
                 Entry::Settle(result) => {
                     if self.book(result, &mut fresh) {
@@ -71,7 +73,7 @@ impl Tables {
                 *answer = Recorded::LeaseGone;
             }
         }
-        let health = self.remember_providers(&events);
+        let health = self.remember_providers(&events, &freed);
         self.version += 1;
         Written { answers, health }
     }
@@ -85,7 +87,7 @@ impl Tables {
         now: Timestamp,
     ) -> ProviderHealth {
         let mut health = self.health_of(provider);
-        if health.take_probe(probe.job, whole(now), whole(probe.until), fingerprint) {
+        if health.take_probe(probe, whole(now), fingerprint) {
             self.provider_health.insert(provider.clone(), health.clone());
             self.version += 1;
         }
@@ -273,14 +275,27 @@ impl Tables {
         }
     }
 
-    fn remember_providers(&mut self, events: &[&HealthEvent]) -> Vec<ProviderHealth> {
+    fn remember_providers(
+        &mut self,
+        events: &[&HealthEvent],
+        freed: &[(&ProviderName, Probe)],
+    ) -> Vec<ProviderHealth> {
         let mut changed: BTreeMap<&ProviderName, ProviderHealth> = BTreeMap::new();
         for event in events {
             let health = changed.entry(&event.provider).or_insert_with(|| self.health_of(&event.provider));
             health.remember(event);
         }
-        for health in changed.values() {
-            self.provider_health.insert(health.provider.clone(), health.clone());
+        let mut news: BTreeSet<&ProviderName> = changed.keys().copied().collect();
+        for (provider, probe) in freed {
+            let health = changed.entry(provider).or_insert_with(|| self.health_of(provider));
+            if health.free_probe(*probe) {
+                news.insert(provider);
+            }
+        }
+        for provider in news {
+            if let Some(health) = changed.get(provider) {
+                self.provider_health.insert(provider.clone(), health.clone());
+            }
         }
         changed.into_values().collect()
     }
