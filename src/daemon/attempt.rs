@@ -100,7 +100,7 @@ impl Run {
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
-                KillPoint::AfterIntent.pass();
+                KillPoint::AfterIntent.pass_with(&self.ask.slug);
                 let left = between(self.now(), deadline);
                 let answer = self.call(call, &begun, left).await?;
                 KillPoint::AfterReply.pass();

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::domain::time::after;
+use chrono::TimeDelta;
+
+use crate::domain::time::{Timestamp, after};
 use crate::store::StoreError;
 
 use super::DaemonError;
@@ -48,6 +50,23 @@ pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
     }
 }
 
+/// Settles the calls of runs that were ended while nobody was there to stop them. Whoever still makes such a call has
+/// let go of it within a lease, and has booked it or knows no more than this.
+async fn settle_forsaken(shared: &Shared) -> Result<(), StoreError> {
+    let now = shared.now();
+    let long_ago = TimeDelta::from_std(shared.book().queue.lease)
+        .ok()
+        .and_then(|lease| now.checked_sub_signed(lease * 2));
+    let settled = shared.store.settle_forsaken(long_ago.unwrap_or(Timestamp::MIN_UTC), now).await?;
+    if settled > 0 {
+        tracing::warn!(
+            calls = settled,
+            "calls were left behind by jobs that ended while no daemon ran; what became of them is not known"
+        );
+    }
+    Ok(())
+}
+
 /// Ends the leases of workers that are certainly dead. Leases that simply ran out need nothing: the next claim
 /// takes them over.
 pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
@@ -60,5 +79,5 @@ pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
         }
     }
     shared.wake.notify_one();
-    Ok(())
+    settle_forsaken(shared).await
 }

@@ -32,6 +32,8 @@ pub(super) struct Task {
     pub(super) page: Arc<AssetPage>,
     pub(super) claim: Claim,
     pub(super) reserved: Reserved,
+    /// Whether it was claimed for what its open run has bought alone: nothing may begin now.
+    pub(super) only_bought: bool,
     /// Dropped last, as in [`Run`].
     pub(super) hold: Hold,
 }
@@ -43,6 +45,10 @@ pub(super) enum Interrupt {
     LeaseGone,
     /// The daemon stops; the run is handed back.
     Stopping,
+    /// The asset's window is closed: the run goes on when it opens.
+    WindowClosed,
+    /// A person has set another override since the run began: the next one begins there.
+    OtherOverride,
     /// The ledger refused an entry.
     Ledger(Unwritten),
 }
@@ -60,6 +66,8 @@ pub(super) struct Run {
     /// Attempts without a verdict in the ledger yet.
     pub(super) unsettled: Vec<AttemptResult>,
     pub(super) delivery: Option<Delivery>,
+    /// As in [`Task`].
+    only_bought: bool,
     /// An attempt of the adopted run that goes on where it stopped: its link, its row, and how.
     pub(super) resumed: Option<(usize, AttemptId, Resumed)>,
     /// The name of the delivered file.
@@ -116,6 +124,9 @@ impl Run {
             return run.end(End::AskPerson, Some(trouble)).await;
         }
         loop {
+            if let Some(interrupt) = run.may_not_begin() {
+                return run.interrupted(interrupt).await;
+            }
             let step = run.walk.next(run.now(), run.shared.jitter());
             let went_on = match step {
                 Step::End(end) => return run.end(end, None).await,
@@ -132,7 +143,7 @@ impl Run {
         let digest = planning::digest(&prompt, &task.claim.job.input);
         let ask = ask(&task.page.asset, &task.claim, prompt);
         let plan = planning::plan(&task, &ask, &digest).await;
-        let Task { shared, book, page, claim, hold, reserved } = task;
+        let Task { shared, book, page, claim, hold, reserved, only_bought } = task;
         let steady = Steady::starting_at(shared.now());
         let deadline = after(steady.now(), page.asset.deadline);
         let walk = Walk::new(&plan, rules(&page.asset, &claim, deadline));
@@ -143,6 +154,7 @@ impl Run {
             claim,
             hold,
             reserved,
+            only_bought,
             walk,
             ask,
             deadline,
@@ -162,6 +174,19 @@ impl Run {
             digest,
             refused: false,
         }
+    }
+
+    /// Why no call may begin in this run any more, besides what it has bought already.
+    fn may_not_begin(&self) -> Option<Interrupt> {
+        if self.resumed.is_some() {
+            return None;
+        }
+        // A verdict stands, whatever is asked for next.
+        if self.claim.run.wish != self.claim.job.provider_override && !self.walk.has_verdict() {
+            return Some(Interrupt::OtherOverride);
+        }
+        let closed = self.only_bought && !self.page.is_open(self.shared.now());
+        (closed && !self.walk.is_over()).then_some(Interrupt::WindowClosed)
     }
 
     fn tell(&mut self, provider: &ProviderName, outcome: Outcome) {
@@ -226,7 +251,7 @@ impl Run {
             Ok(None) => {}
             Ok(Some(found)) => {
                 self.inherit_probe(&last.provider);
-                self.walk.resume_at(position, now);
+                self.walk.go_on_with(position, calls, now);
                 self.in_hand = Some(found.key.clone());
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Output(Box::new(found))));
                 return Ok(());
@@ -247,7 +272,7 @@ impl Run {
             }
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
                 self.inherit_probe(&last.provider);
-                self.walk.resume_at(position, now);
+                self.walk.go_on_with(position, calls, now);
                 let operation = last.operation.unwrap_or_default();
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Operation(operation)));
             }

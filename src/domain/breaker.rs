@@ -560,7 +560,11 @@ mod tests {
         assert_eq!((health.step, health.open_until), (before.step, before.open_until));
         let mut healed = health.clone();
         healed.remember(&of_probe(old, minutes(3), None));
-        assert_eq!((healed.state, healed.probe), (BreakerState::Closed, None), "a success is news all the same");
+        assert_eq!(
+            (healed.state, healed.probe),
+            (BreakerState::Closed, None),
+            "a success is news all the same"
+        );
         health.remember(&of_probe(new, minutes(3), Some(FailureClass::Transient)));
         assert_eq!(health.gate(minutes(3), FINGERPRINT), open_until(minutes(5)));
     }

@@ -42,8 +42,7 @@ fn happenings() -> impl Strategy<Value = Vec<(u64, Happening)>> {
         .prop_map(|(is_probe, fingerprint, failure)| Happening::Call { is_probe, fingerprint, failure });
     let probe =
         (0_i64..3, fingerprint()).prop_map(|(job, fingerprint)| Happening::TakeProbe { job, fingerprint });
-    let happening =
-        prop_oneof![20 => call, 8 => probe, 2 => Just(Happening::FreeProbe), 1 => Just(Happening::Pause), 1 => Just(Happening::Reset)];
+    let happening = prop_oneof![20 => call, 8 => probe, 2 => Just(Happening::FreeProbe), 1 => Just(Happening::Pause), 1 => Just(Happening::Reset)];
     let passed = prop_oneof![4 => 0_u64..10, 2 => 0_u64..200, 1 => 0_u64..5_000];
     proptest::collection::vec((passed, happening), 1..60)
 }

@@ -18,7 +18,7 @@ use crate::domain::time::to_text;
 use crate::store::memory::subject::MemorySubject;
 use crate::store::sqlite::subject::SqliteSubject;
 use crate::store::{
-    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError,
+    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError, Wanted,
 };
 
 use deed::{Choice, Deed, Ending, Said, deed};
@@ -97,7 +97,9 @@ impl<S: Subject> Life<S> {
                 self.second += u64::from(*seconds);
                 String::new()
             }
-            Deed::Claims { worker, most, limit } => self.claims(*worker, *most, *limit).await,
+            Deed::Claims { worker, most, limit, only_bought } => {
+                self.claims(*worker, *most, *limit, *only_bought).await
+            }
             Deed::Renews { worker } => {
                 let held: Vec<_> = self.holds[*worker].iter().map(held).collect();
                 let until = at(self.second + 60);
@@ -120,16 +122,20 @@ impl<S: Subject> Life<S> {
                 let store = self.scene.store();
                 format!("{:?}", store.take_probe(&of(*provider), probe, "f1", at(self.second)).await)
             }
+            Deed::Settles { age } => {
+                let (before, now) = (at(self.second.saturating_sub(u64::from(*age))), at(self.second));
+                format!("{:?}", self.scene.store().settle_forsaken(before, now).await)
+            }
             Deed::Says(said) => self.says(said).await,
         };
         undated(&answer)
     }
 
-    async fn claims(&mut self, worker: usize, most: u32, limit: u32) -> String {
+    async fn claims(&mut self, worker: usize, most: u32, limit: u32, only_bought: bool) -> String {
         // Each claim has a second of its own, so that its token is fresh.
         self.second += 1;
         let request = ClaimRequest {
-            wanted: vec![wanted("social-text", most), wanted("hero-image", most)],
+            wanted: vec![Wanted { only_bought, ..wanted("social-text", most) }, wanted("hero-image", most)],
             limit,
             held: self.holds[worker].iter().map(|claim| claim.job.id).collect(),
             ..claim_by(LABELS[worker], self.second)

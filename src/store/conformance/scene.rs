@@ -212,7 +212,7 @@ pub(super) fn wish(asset: &str, slug: &str) -> NewJob {
 
 pub(super) fn wanted(label: &str, most: u32) -> Wanted {
     let asset = assets().into_iter().find(|asset| asset.name.as_str() == label).expect("known");
-    Wanted { asset: asset.name, chain: asset.chain, most, shares: None }
+    Wanted { asset: asset.name, chain: asset.chain, most, shares: None, only_bought: false }
 }
 
 /// A claim of everything; the token is fresh for each worker and second.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::tables::{AttemptRecord, Tables, whole};
+use super::tables::{AttemptRecord, RunRecord, Tables, whole};
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::budget::{Reservation, cost_of_verdict};
 use crate::domain::chain::MANUAL;
@@ -16,6 +16,9 @@ use crate::store::claim::LeaseToken;
 use crate::store::ledger::{
     AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written,
 };
+
+const FORSAKEN: &str =
+    "its run was ended while nobody was there to stop the call, and what became of it is not known";
 
 const ABANDONED: &str = "the job was cancelled during the call, and what became of it is not known";
 
@@ -165,13 +168,36 @@ impl Tables {
         let Some(attempt) = self.attempts.get_mut(&row.0) else { return };
         let ended = self.runs.get(&attempt.run).is_some_and(|run| run.finished_at.is_some());
         if attempt.job == job && attempt.is_open() && ended {
-            attempt.status = "unknown";
-            attempt.class = Some("unknown_outcome");
-            attempt.finished_at = Some(whole(now));
-            attempt.error = Some(ABANDONED.to_owned());
-            let (attempt, cost) = (attempt.clone(), attempt.reserved_micros);
-            self.settle_money(&attempt, cost);
+            self.give_up(row.0, ABANDONED, now);
         }
+    }
+
+    /// Settles calls of ended runs that nobody speaks of any more.
+    pub(super) fn settle_forsaken(&mut self, ended_before: Timestamp, now: Timestamp) -> u64 {
+        let ended = |run| {
+            let run: Option<&RunRecord> = self.runs.get(&run);
+            run.and_then(|run| run.finished_at).is_some_and(|at| at < whole(ended_before))
+        };
+        let open = self.attempts.values().filter(|attempt| attempt.is_open());
+        let forsaken: Vec<i64> =
+            open.filter(|attempt| ended(attempt.run)).map(|attempt| attempt.id).take(1_000).collect();
+        for row in &forsaken {
+            self.give_up(*row, FORSAKEN, now);
+        }
+        if !forsaken.is_empty() {
+            self.version += 1;
+        }
+        forsaken.len() as u64
+    }
+
+    fn give_up(&mut self, row: i64, why: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.get_mut(&row) else { return };
+        attempt.status = "unknown";
+        attempt.class = Some("unknown_outcome");
+        attempt.finished_at = Some(whole(now));
+        attempt.error = Some(why.to_owned());
+        let (attempt, cost) = (attempt.clone(), attempt.reserved_micros);
+        self.settle_money(&attempt, cost);
     }
 
     /// Books a verdict; `false` when another was there first. Attempts without a row of their own are gathered.

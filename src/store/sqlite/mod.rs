@@ -120,6 +120,10 @@ impl Store for SqliteStore {
         spending::spending(&self.pools.readers, at).await
     }
 
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        ledger::settle_forsaken(&self.pools.writer, &self.pools.readers, ended_before, now).await
+    }
+
     async fn take_probe(
         &self,
         provider: &ProviderName,
