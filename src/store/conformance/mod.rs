@@ -63,6 +63,7 @@ macro_rules! suite {
             keeping: a_probe_that_came_to_nothing_is_given_back,
             keeping: a_pause_and_a_reset,
             keeping: the_version_moves_with_every_write,
+            keeping: the_pulse_is_when_runs_began_and_ended,
         }
     };
     ($empty:expr => $($file:ident: $case:ident,)*) => {
