@@ -11,7 +11,10 @@ use crate::store::StoreError;
 use super::DaemonError;
 use super::kill_point::KillPoint;
 use super::shared::Shared;
-use super::worker::remains;
+use super::worker::{Remains, remains};
+
+/// Most dead workers of one look.
+const MOST_DEAD: usize = 1_000;
 
 /// Renews every lease held, at a third of its length.
 pub(super) async fn renew(shared: Arc<Shared>) {
@@ -50,6 +53,21 @@ pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
     }
 }
 
+/// Buries the dead, once their leases are ended. Those who were killed without a job in hand are named by no lease. Where
+/// several databases share a folder, one may go that is a proof for another; its jobs then wait for the end of their lease.
+async fn bury(shared: &Shared, dead: Vec<Remains>) -> Result<(), StoreError> {
+    let owners = shared.store.other_owners(shared.worker.owner()).await?;
+    for remains in dead {
+        if let Some(owner) = owners.iter().find(|owner| remains.are_of(owner)) {
+            KillPoint::AfterProof.pass();
+            let jobs = shared.store.expire(owner, shared.now()).await?;
+            tracing::warn!(jobs, "a worker died; its jobs are taken over");
+        }
+        remains.bury();
+    }
+    Ok(())
+}
+
 /// Settles the calls of runs that were ended while nobody was there to stop them. Whoever still makes such a call has
 /// let go of it within a lease, and has booked it or knows no more than this.
 async fn settle_forsaken(shared: &Shared) -> Result<(), StoreError> {
@@ -70,13 +88,13 @@ async fn settle_forsaken(shared: &Shared) -> Result<(), StoreError> {
 /// Ends the leases of workers that are certainly dead. Leases that simply ran out need nothing: the next claim
 /// takes them over.
 pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
-    for owner in shared.store.other_owners(shared.worker.owner()).await? {
-        if let Some(remains) = remains(&owner, shared.worker.folder()) {
-            KillPoint::AfterProof.pass();
-            let jobs = shared.store.expire(&owner, shared.now()).await?;
-            remains.bury();
-            tracing::warn!(jobs, "a worker died; its jobs are taken over");
-        }
+    // The locks first, and the leases then: a worker whose lock is ours writes none any more.
+    let dead = remains(shared.worker.folder(), MOST_DEAD).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the lock files of dead workers cannot be looked for");
+        Vec::new()
+    });
+    if !dead.is_empty() {
+        bury(shared, dead).await?;
     }
     shared.wake.notify_one();
     settle_forsaken(shared).await

@@ -11,16 +11,12 @@ use crate::vault::VaultKey;
 
 use super::DaemonError;
 use super::shared::Shared;
-use super::worker::all_remains;
 
 /// How often the house is kept.
 const EVERY: Duration = Duration::from_secs(3_600);
 
 /// What was staged so long ago and never delivered is nobody's.
 const STALE: TimeDelta = TimeDelta::hours(24);
-
-/// Most lock files of one look.
-const MOST_LOCKS: usize = 1_000;
 
 /// Most jobs deleted in one transaction, so that other writers do not wait.
 const BATCH: u32 = 500;
@@ -50,34 +46,10 @@ pub(super) async fn run_once(shared: &Shared) -> Result<(), StoreError> {
         tokio::task::yield_now().await;
     }
     sweep(shared).await?;
-    sweep_locks(shared).await?;
     if deleted > 0 {
         tracing::info!(jobs = deleted, "old jobs were deleted, as [retention] says");
     }
     shared.store.tend().await
-}
-
-/// Takes away the lock files of workers that were killed without a job in hand: no lease leads to them. The locks are
-/// had first and the leases read then, as a worker whose lock is ours can write none any more. Where several databases share
-/// a folder, one of another's that is needed as a proof may go; its jobs then wait for the end of their lease.
-async fn sweep_locks(shared: &Shared) -> Result<(), StoreError> {
-    let remains = match all_remains(shared.worker.folder(), MOST_LOCKS) {
-        Ok(remains) => remains,
-        Err(error) => {
-            tracing::debug!(%error, "the lock files of dead workers cannot be looked for");
-            return Ok(());
-        }
-    };
-    if remains.is_empty() {
-        return Ok(());
-    }
-    let owners = shared.store.other_owners(shared.worker.owner()).await?;
-    for dead in remains {
-        if !owners.iter().any(|owner| dead.are_of(owner)) {
-            dead.bury();
-        }
-    }
-    Ok(())
 }
 
 /// Takes away files that dead runs left in the vault: only what the ledger has staged, a day after, and never what was

@@ -106,23 +106,27 @@ impl Remains {
             tracing::debug!(%error, "a dead worker's lock file stays behind");
         }
     }
-}
 
-impl Remains {
     /// Whether a lease names the worker whose these are.
     #[must_use]
     pub fn are_of(&self, owner: &str) -> bool {
         let Ok(owner) = serde_json::from_str::<Owner>(owner) else { return false };
-        self.lock.metadata().is_ok_and(|found| found.dev() == owner.dev && found.ino() == owner.ino)
+        // A name that another machine or an earlier boot wrote says nothing of what is locked here.
+        let here = !owner.boot.is_empty() && owner.boot == boot_id();
+        // The number of a file that is gone is soon another's; its name never is.
+        let named = owner.lock.file_name().is_some() && owner.lock.file_name() == self.path.file_name();
+        let same = |found: Metadata| found.dev() == owner.dev && found.ino() == owner.ino;
+        here && named && self.lock.metadata().is_ok_and(same)
     }
 }
 
 /// The remains of all workers in `folder` that are certainly dead, whether a lease names them or not: those that were
-/// killed without a job in hand are named by none. At most `limit`.
+/// killed without a job in hand are named by none. At most `limit`. A database with a write-ahead log is one machine's, and so are
+/// the workers beside it: a lock that can be had here is held by nobody who lives.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub fn all_remains(folder: &Path, limit: usize) -> io::Result<Vec<Remains>> {
+pub fn remains(folder: &Path, limit: usize) -> io::Result<Vec<Remains>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -140,32 +144,6 @@ pub fn all_remains(folder: &Path, limit: usize) -> io::Result<Vec<Remains>> {
         }
     }
     Ok(found)
-}
-
-/// The remains of the worker that a lease names where it is certainly dead: it ran since this boot, its very lock
-/// file is still there in `folder`, and nobody holds the lock. `None` means: wait.
-#[must_use]
-pub fn remains(owner: &str, folder: &Path) -> Option<Remains> {
-    let owner = serde_json::from_str::<Owner>(owner).ok()?;
-    if owner.boot.is_empty() || owner.boot != boot_id() {
-        return None;
-    }
-    // Anybody can write a row. It must not make us open, let alone remove, any other file: of its path only a
-    // name counts, and that of a lock file.
-    let name = owner.lock.file_name().and_then(|name| name.to_str())?;
-    if !is_lock(name) {
-        return None;
-    }
-    let path = fs::canonicalize(folder).ok()?.join(name);
-    let file = open_lock(&path).ok()?;
-    let same = |found: Metadata| found.is_file() && found.dev() == owner.dev && found.ino() == owner.ino;
-    if !file.metadata().is_ok_and(same) {
-        return None;
-    }
-    match file.try_lock() {
-        Ok(()) => Some(Remains { path, lock: file }),
-        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => None,
-    }
 }
 
 /// How many workers live that have their lock files in `folder`. Nothing is changed: who finds a dead one here leaves it
@@ -216,7 +194,15 @@ mod tests {
     use super::*;
 
     fn is_certainly_dead(owner: &str, folder: &Path) -> bool {
-        remains(owner, folder).is_some()
+        remains_of(owner, folder).is_some()
+    }
+
+    fn remains_of(owner: &str, folder: &Path) -> Option<Remains> {
+        all_remains(folder).into_iter().find(|remains| remains.are_of(owner))
+    }
+
+    fn all_remains(folder: &Path) -> Vec<Remains> {
+        remains(folder, 10).expect("read")
     }
 
     #[test]
@@ -232,10 +218,10 @@ mod tests {
         assert!(!is_certainly_dead(&elsewhere, folder.path()), "another boot");
         let other_file = owner.replace("\"ino\":", "\"ino\":1");
         assert!(!is_certainly_dead(&other_file, folder.path()), "another file");
-        let found = remains(&owner, folder.path()).expect("dead");
+        let found = remains_of(&owner, folder.path()).expect("dead");
         assert!(!is_certainly_dead(&owner, folder.path()), "another one is looking into it");
         drop(found);
-        remains(&owner, folder.path()).expect("who died over it leaves the proof behind").bury();
+        remains_of(&owner, folder.path()).expect("who died over it leaves the proof behind").bury();
         assert!(!is_certainly_dead(&owner, folder.path()), "a missing file means wait");
         assert!(!is_certainly_dead("not json", folder.path()));
     }
@@ -249,10 +235,10 @@ mod tests {
         drop((dead, other));
         fs::write(folder.path().join("backstop.db"), "keep").expect("written");
         fs::create_dir(folder.path().join(".backstop-worker-folder.lock")).expect("made");
-        assert_eq!(all_remains(folder.path(), 1).expect("read").len(), 1, "no more than asked for");
-        let found = all_remains(folder.path(), 10).expect("read");
+        assert_eq!(remains(folder.path(), 1).expect("read").len(), 1, "no more than asked for");
+        let found = all_remains(folder.path());
         assert_eq!(found.len(), 2);
-        assert!(all_remains(folder.path(), 10).expect("read").is_empty(), "another one is looking into it");
+        assert!(all_remains(folder.path()).is_empty(), "another one is looking into it");
         for remains in found {
             assert!(!remains.are_of(living.owner()));
             if remains.are_of(&owner) {
@@ -269,7 +255,7 @@ mod tests {
     fn who_comes_late_to_a_funeral_buries_nobody_else() {
         let folder = tempfile::tempdir().expect("a folder");
         drop(Worker::enlist(folder.path(), "a").expect("enlists"));
-        let found = all_remains(folder.path(), 10).expect("read").remove(0);
+        let found = all_remains(folder.path()).remove(0);
         fs::remove_file(&found.path).expect("another one was first");
         let living = Worker::enlist(folder.path(), "a").expect("the name is free again");
         found.bury();

@@ -5,6 +5,7 @@ mod care;
 mod claim;
 mod decode;
 mod desk;
+mod forsaken;
 mod health;
 mod ledger;
 pub mod migrate;
@@ -113,7 +114,7 @@ impl Store for SqliteStore {
     }
 
     async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
-        ledger::settle_forsaken(&self.pools.writer, &self.pools.readers, ended_before, now).await
+        forsaken::settle(&self.pools.writer, &self.pools.readers, ended_before, now).await
     }
 
     async fn take_probe(
