@@ -51,8 +51,14 @@ pub(super) enum Resumed {
 
 impl Run {
     /// Calls one link and says what came of it. A failure is in the ledger when this returns; a delivery is
-    /// written with the end of the run.
+    /// written with the end of the run. A probe without a verdict is given back.
     pub(super) async fn attempt(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
+        let outcome = self.try_link(call).await;
+        self.free_probe().await;
+        outcome
+    }
+
+    async fn try_link(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
         let resumes = self.resumed.as_ref().is_some_and(|(position, ..)| *position == call.position);
         // An operation is under way at its vendor, and an output is in hand, whoever has a permit here: neither is left
         // because none is free.
@@ -94,7 +100,7 @@ impl Run {
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
-                KillPoint::AfterIntent.pass();
+                KillPoint::AfterIntent.pass_with(&self.ask.slug);
                 let left = between(self.now(), deadline);
                 let answer = self.call(call, &begun, left).await?;
                 KillPoint::AfterReply.pass();
@@ -148,7 +154,7 @@ impl Run {
 
     /// Looks at the gate once more: other jobs may have shut it since this run was planned. Takes the probe
     /// where one is needed.
-    async fn shut(&self, call: &Call, fingerprint: &str) -> Option<Outcome> {
+    async fn shut(&mut self, call: &Call, fingerprint: &str) -> Option<Outcome> {
         if call.rules.forced {
             return None;
         }
@@ -158,9 +164,10 @@ impl Run {
             Gate::Pass => None,
             Gate::Shut(reason) => Some(Outcome::Skipped(reason)),
             Gate::Probe => {
-                let probe = Probe { job: self.claim.job.id, until: after(now, call.time) };
+                let probe = Probe::new(self.claim.job.id, after(now, call.time));
                 match self.shared.store.take_probe(&call.provider, probe, fingerprint, now).await {
                     Ok(health) => {
+                        self.probe = (health.probe == Some(probe)).then(|| (call.provider.clone(), probe));
                         let answer = without_probe(&health, probe, now, fingerprint);
                         self.shared.board.refresh(vec![health]);
                         answer.map(Outcome::Skipped)
@@ -342,7 +349,7 @@ fn without_probe(
     now: Timestamp,
     fingerprint: &str,
 ) -> Option<SkipReason> {
-    if health.probe.is_some_and(|taken| taken.job == probe.job) {
+    if health.probe == Some(probe) {
         return None;
     }
     match health.gate(now, fingerprint) {

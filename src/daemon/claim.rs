@@ -1,6 +1,6 @@
 //! The claim loop: takes what is due, as much as there is room for, and starts a run for each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -214,7 +214,9 @@ fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) 
         Manner::Counted
     };
     let hold = shared.hold(&claim, manner);
-    let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
+    let only_bought = room.only_bought.contains(&claim.job.asset);
+    let (shared_too, book) = (Arc::clone(shared), Arc::clone(book));
+    let task = Task { shared: shared_too, book, page, claim, hold, reserved, only_bought };
     let gone = shared.gone.clone();
     shared.tracker.spawn(async move {
         tokio::select! {
@@ -235,18 +237,25 @@ struct Room {
     /// priority and age has them.
     permits: BTreeMap<ProviderName, OwnedSemaphorePermit>,
     first: BTreeMap<AssetName, ProviderName>,
+    /// Assets of which nothing may begin now.
+    only_bought: BTreeSet<AssetName>,
 }
 
 impl Room {
     fn new(instant: bool, limit: u32) -> Self {
-        Self { instant, limit, wanted: Vec::new(), permits: BTreeMap::new(), first: BTreeMap::new() }
+        let (wanted, permits, first) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { instant, limit, wanted, permits, first, only_bought: BTreeSet::new() }
     }
 
     /// Two rooms: one for assets whose first call waits for something, one for the others.
     fn measure(shared: &Shared, book: &Book, left: u32) -> [Self; 2] {
         let (mut waiting, mut instant) = (Self::new(false, left), Self::new(true, MAX_CLAIM));
         let health = shared.board.all();
-        for page in book.assets.values().filter(|page| page.is_open(shared.now())) {
+        for page in book.assets.values() {
+            if !page.is_open(shared.now()) {
+                waiting.want_bought(shared, page);
+                continue;
+            }
             let first =
                 first_called(shared.now(), book, page, &health).and_then(|name| book.providers.get(&name));
             let room =
@@ -272,7 +281,19 @@ impl Room {
         if let Some(provider) = &shares {
             self.first.insert(asset.clone(), provider.clone());
         }
-        self.wanted.push(Wanted { asset: asset.clone(), chain: page.asset.chain.clone(), most, shares });
+        let (asset, chain) = (asset.clone(), page.asset.chain.clone());
+        self.wanted.push(Wanted { asset, chain, most, shares, only_bought: false });
+    }
+
+    /// Wants what an asset has bought within its window and did not get in it: to ask after that begins nothing.
+    fn want_bought(&mut self, shared: &Shared, page: &AssetPage) {
+        let (asset, chain) = (page.asset.name.clone(), page.asset.chain.clone());
+        let own = page.asset.concurrency.map(|most| most.saturating_sub(shared.in_flight_of(&asset)));
+        let most = own.unwrap_or(u32::MAX).min(self.limit);
+        if most > 0 {
+            self.only_bought.insert(asset.clone());
+            self.wanted.push(Wanted { asset, chain, most, shares: None, only_bought: true });
+        }
     }
 
     /// How many calls of a provider are free; they are reserved until the end of the pass.

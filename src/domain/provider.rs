@@ -54,6 +54,14 @@ pub struct Provider {
     pub options: Map<String, Value>,
 }
 
+impl Provider {
+    /// Whether it makes what it makes here, without a network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.base_url.is_none()
+    }
+}
+
 /// Whether a provider has what it needs to be let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Key {

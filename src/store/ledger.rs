@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::breaker::{HealthEvent, ProviderHealth};
+use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::budget::{Reservation, UsedUp};
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, RunId, RunOutcome};
@@ -43,6 +43,14 @@ pub enum Entry {
         attempt: AttemptId,
         /// Its job.
         job: JobId,
+    },
+    /// A provider's probe came to nothing: its call was not made, or was stopped. Where it is another's by now,
+    /// nothing changes.
+    FreeProbe {
+        /// Whose.
+        provider: ProviderName,
+        /// The probe that was held.
+        probe: Probe,
     },
     /// An output is about to be brought to the vault.
     Stage(Box<Staging>),

@@ -86,6 +86,10 @@ pub trait Store: Send + Sync {
     /// When the transaction failed: then nothing of it was written.
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError>;
 
+    /// Settles, as of unknown outcome, calls whose runs ended before a time and that nobody gave a verdict: their job
+    /// was cancelled while nobody was there to see it. What was put aside for them counts as spent. Says how many.
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+
     /// What is reserved and spent in the day and the month around `at`. Every [`Entry::Begin`] is held to it once
     /// more, in its own transaction.
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError>;

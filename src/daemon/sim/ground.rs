@@ -151,6 +151,11 @@ impl Store for SimStore {
         Ok(written)
     }
 
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.read().await?;
+        self.world.store.settle_forsaken(ended_before, now).await
+    }
+
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
         self.read().await?;
         self.world.store.spending(at).await

@@ -104,7 +104,7 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
             probes.len()
         });
         underway.probes = Some((provider.clone(), key.clone()));
-        // A stale worker's verdict for the same job gives the new holder's probe back.
+        // The call of a worker that stood still outlives its probe.
         let aftermath = world.facts(|facts| facts.trouble_at).is_some_and(|at| after(at, AFTERMATH) > now);
         let lawful = at_once == 1 || aftermath;
         world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
@@ -202,6 +202,7 @@ pub(super) fn ends_of_strangers(world: &World, entries: &[Entry]) -> Vec<usize> 
             Entry::Begin { .. }
             | Entry::Accept { .. }
             | Entry::Abandon { .. }
+            | Entry::FreeProbe { .. }
             | Entry::Stage(_)
             | Entry::Settle(_) => false,
         };
@@ -245,6 +246,9 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
                 world.law(adopted.is_none() || !given_up, || {
                     format!("an operation of {} was known, and nobody asked after it", facts.provider)
                 });
+            }
+            Entry::FreeProbe { provider, probe } => {
+                world.tell(format!("{who} gives back the probe of {provider} with job {}", probe.job));
             }
             Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
         }
@@ -360,7 +364,8 @@ fn a_repeat_is_lawful(world: &World, providers: &[Provider], first: &AttemptReco
             let verdict = class.verdict(first.repeat, provider.retries, provider.on_unknown);
             verdict == Verdict::Repeat
         }
-        None => false,
+        // A stale worker's verdict on an operation came first, and who adopted it was told otherwise.
+        None => world.facts(|facts| facts.adopted.contains(&AttemptId(first.id))),
     };
     world.law(lawful, || format!("{}: it was repeated after {:?} {:?}", place(), first.status, first.class));
 }

@@ -18,7 +18,7 @@ use crate::domain::time::to_text;
 use crate::store::memory::subject::MemorySubject;
 use crate::store::sqlite::subject::SqliteSubject;
 use crate::store::{
-    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError,
+    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError, Wanted,
 };
 
 use deed::{Choice, Deed, Ending, Said, deed};
@@ -73,12 +73,16 @@ struct Life<S> {
     holds: [Vec<Claim>; 3],
     /// The calls that were begun, with the place of their claim.
     begun: Vec<(usize, AttemptId)>,
+    /// The probes that somebody wanted.
+    probes: Vec<(ProviderName, Probe)>,
 }
 
 impl<S: Subject> Life<S> {
     async fn new(subject: S) -> Self {
         let holds = Default::default();
-        Self { scene: Scene::new(subject).await, second: 1, claims: Vec::new(), holds, begun: Vec::new() }
+        let scene = Scene::new(subject).await;
+        let (claims, begun, probes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { scene, second: 1, claims, holds, begun, probes }
     }
 
     async fn rows(&self, table: Table) -> Vec<String> {
@@ -93,7 +97,9 @@ impl<S: Subject> Life<S> {
                 self.second += u64::from(*seconds);
                 String::new()
             }
-            Deed::Claims { worker, most, limit } => self.claims(*worker, *most, *limit).await,
+            Deed::Claims { worker, most, limit, only_bought } => {
+                self.claims(*worker, *most, *limit, *only_bought).await
+            }
             Deed::Renews { worker } => {
                 let held: Vec<_> = self.holds[*worker].iter().map(held).collect();
                 let until = at(self.second + 60);
@@ -112,19 +118,24 @@ impl<S: Subject> Life<S> {
             Deed::TakesProbe { provider, job, seconds } => {
                 let until = at(self.second + u64::from(*seconds));
                 let probe = Probe { job: JobId(*job), until };
+                self.probes.push((of(*provider), probe));
                 let store = self.scene.store();
                 format!("{:?}", store.take_probe(&of(*provider), probe, "f1", at(self.second)).await)
+            }
+            Deed::Settles { age } => {
+                let (before, now) = (at(self.second.saturating_sub(u64::from(*age))), at(self.second));
+                format!("{:?}", self.scene.store().settle_forsaken(before, now).await)
             }
             Deed::Says(said) => self.says(said).await,
         };
         undated(&answer)
     }
 
-    async fn claims(&mut self, worker: usize, most: u32, limit: u32) -> String {
+    async fn claims(&mut self, worker: usize, most: u32, limit: u32, only_bought: bool) -> String {
         // Each claim has a second of its own, so that its token is fresh.
         self.second += 1;
         let request = ClaimRequest {
-            wanted: vec![wanted("social-text", most), wanted("hero-image", most)],
+            wanted: vec![Wanted { only_bought, ..wanted("social-text", most) }, wanted("hero-image", most)],
             limit,
             held: self.holds[worker].iter().map(|claim| claim.job.id).collect(),
             ..claim_by(LABELS[worker], self.second)
@@ -194,13 +205,23 @@ impl<S: Subject> Life<S> {
                 };
                 (None, Entry::Stage(Box::new(staging)))
             }
-            Choice::Settle { back, free, failure } => {
+            Choice::FreeProbe { back } => {
+                let (provider, probe) = self.probe_at(*back)?;
+                (None, Entry::FreeProbe { provider, probe })
+            }
+            Choice::Settle { back, free, failure, probe } => {
                 let (claim, row) = if *free {
                     (claim_at(*back)?.1, None)
                 } else {
                     call_at(*back).map(|(c, r)| (c, Some(r)))?
                 };
-                (None, Entry::Settle(Box::new(self.verdict(claim, row, failure.as_ref()))))
+                let mut verdict = self.verdict(claim, row, failure.as_ref());
+                if let (Some(event), Some((_, probe))) =
+                    (&mut verdict.event, probe.and_then(|back| self.probe_at(back)))
+                {
+                    event.probe = Some(probe);
+                }
+                (None, Entry::Settle(Box::new(verdict)))
             }
             Choice::Finish { back, ending, delivers, refuses } => {
                 let (place, claim) = claim_at(*back)?;
@@ -216,6 +237,11 @@ impl<S: Subject> Life<S> {
         })
     }
 
+    /// A probe that somebody wanted, had or lost.
+    fn probe_at(&self, back: usize) -> Option<(ProviderName, Probe)> {
+        self.probes.get(self.probes.len().checked_sub(back + 1)?).cloned()
+    }
+
     fn verdict(
         &self,
         claim: &Claim,
@@ -226,7 +252,7 @@ impl<S: Subject> Life<S> {
         // Another provider for every second asset, so that the breakers differ.
         if claim.job.id.0 % 2 == 0 {
             let failure = failure.cloned().map(|class| (class, "why".to_owned()));
-            verdict.event = Some(event(&name("second"), claim.job.id, failure, self.second));
+            verdict.event = Some(event(&name("second"), failure, self.second));
         }
         verdict
     }

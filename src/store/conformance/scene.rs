@@ -212,7 +212,7 @@ pub(super) fn wish(asset: &str, slug: &str) -> NewJob {
 
 pub(super) fn wanted(label: &str, most: u32) -> Wanted {
     let asset = assets().into_iter().find(|asset| asset.name.as_str() == label).expect("known");
-    Wanted { asset: asset.name, chain: asset.chain, most, shares: None }
+    Wanted { asset: asset.name, chain: asset.chain, most, shares: None, only_bought: false }
 }
 
 /// A claim of everything; the token is fresh for each worker and second.
@@ -277,18 +277,18 @@ pub(super) fn verdict(
         request_id: Some("req-1".to_owned()),
         finished_at: at(second),
         cost_micros: 7,
-        event: Some(event(&name("house"), claim.job.id, failure.zip(why), second)),
+        event: Some(event(&name("house"), failure.zip(why), second)),
     }
 }
 
 pub(super) fn event(
     provider: &ProviderName,
-    job: JobId,
     failure: Option<(FailureClass, String)>,
     second: u64,
 ) -> HealthEvent {
     let fingerprint = "f1".to_owned();
-    HealthEvent { provider: provider.clone(), job, at: at(second), failure, fingerprint, trip_after: 3 }
+    let (at, provider) = (at(second), provider.clone());
+    HealthEvent { provider, probe: None, at, failure, fingerprint, trip_after: 3, local: false }
 }
 
 pub(super) fn done(url: &str) -> Ending {

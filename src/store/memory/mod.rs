@@ -96,6 +96,10 @@ impl Store for MemoryStore {
         Ok(self.look(|tables| tables.spending_at(at)))
     }
 
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.change(|tables| tables.settle_forsaken(ended_before, now)))
+    }
+
     async fn take_probe(
         &self,
         provider: &ProviderName,

@@ -57,6 +57,19 @@ pub(super) const COUNT_DUE: &str = "
                 WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at <= $2)), 0)
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
 
+macro_rules! bought {
+    () => {
+        "
+    FROM attempts AS a
+    CROSS JOIN runs AS r ON r.id = a.run_id AND r.finished_at IS NULL
+    CROSS JOIN jobs AS j ON j.id = r.job_id
+    WHERE a.status IN ('started', 'accepted')
+        AND (a.status = 'accepted' OR EXISTS (SELECT 1 FROM staged AS s WHERE s.attempt_id = a.id AND s.run_id = r.id))
+        AND a.id = (SELECT max(id) FROM attempts WHERE run_id = r.id AND status <> 'skipped')
+        AND +j.asset = $1"
+    };
+}
+
 /// The worker of an orphan counts as dead. A lease that ends later than any daemon writes one is of a clock that was wrong, and would never end.
 const ORPHANED: &str = "
     SELECT id, priority, run_at, octet_length(input) + coalesce(octet_length(prompt), 0), min(deaths, 1000000) + 1
@@ -64,6 +77,22 @@ const ORPHANED: &str = "
     WHERE status = 'running' AND (lease_until <= $2 OR lease_until > $4) AND asset = $1
         AND id NOT IN (SELECT value FROM json_each($5))
     ORDER BY priority DESC, run_at, id LIMIT $3";
+
+/// From the few calls without a verdict to their jobs. Only a run's last call counts: what lies before it is passed.
+pub(super) const BOUGHT_DUE: &str = concat!(
+    "SELECT j.id, j.priority, j.run_at, octet_length(j.input) + coalesce(octet_length(j.prompt), 0), j.deaths",
+    bought!(),
+    " AND +j.status = 'pending' AND +j.run_at <= $2 ORDER BY j.priority DESC, j.run_at, j.id LIMIT $3"
+);
+
+pub(super) const BOUGHT_ORPHANED: &str = concat!(
+    "SELECT j.id, j.priority, j.run_at, octet_length(j.input) + coalesce(octet_length(j.prompt), 0),
+        min(j.deaths, 1000000) + 1",
+    bought!(),
+    " AND +j.status = 'running' AND (+j.lease_until <= $2 OR +j.lease_until > $4)
+        AND j.id NOT IN (SELECT value FROM json_each($5))
+    ORDER BY j.priority DESC, j.run_at, j.id LIMIT $3"
+);
 
 pub(super) const CLAIM: &str = "
     UPDATE jobs NOT INDEXED
@@ -104,11 +133,11 @@ async fn claim_once(
 ) -> Result<(Claimed, u64), StoreError> {
     let mut room = Room::of(request);
     let orphaned = if request.take_over {
-        room.choose(candidates(readers, ORPHANED, request).await?)
+        room.choose(candidates(readers, [ORPHANED, BOUGHT_ORPHANED], request).await?)
     } else {
         Vec::new()
     };
-    let due = room.choose(candidates(readers, DUE, request).await?);
+    let due = room.choose(candidates(readers, [DUE, BOUGHT_DUE], request).await?);
     let one_waits_to_be_alone = room.one_waits_to_be_alone;
     if due.is_empty() && orphaned.is_empty() {
         return Ok((Claimed { claims: Vec::new(), one_waits_to_be_alone }, 0));
@@ -277,16 +306,17 @@ impl<'a> Room<'a> {
     }
 }
 
-/// The first jobs of every wanted asset, as many as its own room could take.
+/// The first jobs of every wanted asset, as many as its own room could take: by the one statement whatever they need,
+/// by the other those alone that wait for what was bought.
 async fn candidates(
     readers: &SqlitePool,
-    sql: &'static str,
+    [any, bought]: [&'static str; 2],
     request: &ClaimRequest,
 ) -> Result<Vec<Candidate>, StoreError> {
     let mut found = Vec::new();
     let held = json!(request.held).to_string();
     for (place, wanted) in request.wanted.iter().enumerate() {
-        let rows = sqlx::query(sql)
+        let rows = sqlx::query(if wanted.only_bought { bought } else { any })
             .bind(wanted.asset.as_str())
             .bind(to_text(request.now))
             .bind(i64::from(wanted.most.min(request.limit)))

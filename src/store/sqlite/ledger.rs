@@ -102,6 +102,7 @@ pub(super) async fn record(
     let mut events: Vec<&HealthEvent> = Vec::new();
     let mut fresh: Vec<&AttemptResult> = Vec::new();
     let mut ends: Vec<(usize, &RunEnd)> = Vec::new();
+    let mut freed: Vec<(&ProviderName, Probe)> = Vec::new();
     for (place, (entry, answer)) in entries.iter().zip(&mut answers).enumerate() {
         match entry {
             // One after another, so that those of one transaction are held to a budget together.
@@ -112,6 +113,7 @@ pub(super) async fn record(
                 accept(&mut tx, (*attempt, *job), operation, request_id.as_deref()).await?;
             }
             Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
+            Entry::FreeProbe { provider, probe } => freed.push((provider, *probe)),
             Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
                 if book(&mut tx, result, &mut fresh).await? {
@@ -144,7 +146,7 @@ pub(super) async fn record(
     staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
     notify(&mut tx, &kept, now).await?;
-    let health = remember_providers(&mut tx, &events, now).await?;
+    let health = remember_providers(&mut tx, &events, &freed, now).await?;
     tx.commit().await?;
     Ok(Written { answers, health })
 }
@@ -159,7 +161,7 @@ pub(super) async fn take_probe(
 ) -> Result<ProviderHealth, StoreError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
-    if health.take_probe(probe.job, now, probe.until, fingerprint) {
+    if health.take_probe(probe, now, fingerprint) {
         save_provider_health(&mut tx, &health, now).await?;
     }
     tx.commit().await?;
@@ -411,17 +413,28 @@ async fn remember_assets(
 async fn remember_providers(
     tx: &mut SqliteConnection,
     events: &[&HealthEvent],
+    freed: &[(&ProviderName, Probe)],
     now: Timestamp,
 ) -> Result<Vec<ProviderHealth>, StoreError> {
     let mut by_provider: BTreeMap<&ProviderName, Vec<&HealthEvent>> = BTreeMap::new();
     for event in events {
         by_provider.entry(&event.provider).or_default().push(event);
     }
+    for (provider, _) in freed {
+        by_provider.entry(provider).or_default();
+    }
     let mut changed = Vec::with_capacity(by_provider.len());
     for (provider, events) in by_provider {
         let mut health = load_provider_health(tx, provider).await?;
+        let mut is_news = !events.is_empty();
         events.into_iter().for_each(|event| health.remember(event));
-        save_provider_health(tx, &health, now).await?;
+        // A verdict is heard first: where the probe has one, there is nothing left to free.
+        for (_, probe) in freed.iter().filter(|(whose, _)| *whose == provider) {
+            is_news |= health.free_probe(*probe);
+        }
+        if is_news {
+            save_provider_health(tx, &health, now).await?;
+        }
         changed.push(health);
     }
     Ok(changed)

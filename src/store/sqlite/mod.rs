@@ -5,6 +5,7 @@ mod care;
 mod claim;
 mod decode;
 mod desk;
+mod forsaken;
 mod health;
 mod ledger;
 pub mod migrate;
@@ -110,6 +111,10 @@ impl Store for SqliteStore {
 
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
         spending::spending(&self.pools.readers, at).await
+    }
+
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        forsaken::settle(&self.pools.writer, &self.pools.readers, ended_before, now).await
     }
 
     async fn take_probe(

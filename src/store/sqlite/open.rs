@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,9 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The writer's page cache, in KiB with a minus sign: what a batch of a thousand jobs touches in a queue of millions.
 /// Memory is taken only as it is used.
 const WRITER_CACHE: &str = "-16384";
+
+/// For its owner and the group, less the umask: the queue holds prompts, which are nobody else's to read.
+const FILE_MODE: u32 = 0o660;
 
 /// What the write-ahead log is cut back to after a checkpoint, in bytes.
 const WAL_LIMIT: &str = "67108864";
@@ -150,7 +154,7 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
 /// member of the group could enqueue. An existing file is not touched: closing a second descriptor of it would
 /// drop the locks this process holds.
 fn create_if_missing(path: &Path) -> Result<(), StoreError> {
-    match OpenOptions::new().write(true).create_new(true).open(path) {
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StoreError::file(path, error)),
@@ -243,6 +247,17 @@ mod tests {
         assert!(sqlx::query(write).execute(&pools.readers).await.is_err(), "a reader cannot write");
         assert!(sqlx::query(write).execute(&pools.writer).await.is_ok());
         pools.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_new_database_is_not_for_everybody_to_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backstop.db");
+        open(&path).await.expect("opens").close().await;
+        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{mode:o}");
+        assert_eq!(mode & 0o600, 0o600, "{mode:o}");
     }
 
     #[tokio::test]

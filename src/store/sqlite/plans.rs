@@ -4,7 +4,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 
 use super::ledger::{BEGIN, END_JOBS, END_RUNS, INSERT_SETTLED, SETTLE};
-use super::{claim, migrate, open, runs, spending};
+use super::{claim, forsaken, migrate, open, runs, spending};
 
 /// What SQLite does for a statement, one step a line.
 async fn plan(pool: &SqlitePool, sql: &str) -> String {
@@ -36,6 +36,9 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         ("CLAIM", claim::CLAIM),
         ("TAKE_OVER", claim::TAKE_OVER),
         ("DUE", claim::DUE),
+        ("BOUGHT_DUE", claim::BOUGHT_DUE),
+        ("BOUGHT_ORPHANED", claim::BOUGHT_ORPHANED),
+        ("FORSAKEN", forsaken::FORSAKEN),
         ("NEXT_DUE", claim::NEXT_DUE),
         ("COUNT_DUE", claim::COUNT_DUE),
         ("OPEN_RUNS", runs::OPEN_RUNS),

@@ -30,7 +30,7 @@ pub(super) const OPEN_RUNS: &str = "
     RETURNING id, job_id, number";
 
 const ADOPTED_RUNS: &str = "
-    SELECT r.id, r.job_id, r.number, CASE WHEN octet_length(r.chain) <= 65536 THEN r.chain END AS chain,
+    SELECT r.id, r.job_id, r.number, r.override, CASE WHEN octet_length(r.chain) <= 65536 THEN r.chain END AS chain,
         (SELECT count(*) FROM attempts AS a WHERE a.run_id = r.id) AS attempts
     FROM json_each($1) AS j JOIN runs AS r ON r.job_id = j.value
     WHERE r.finished_at IS NULL";
@@ -77,12 +77,15 @@ pub(super) async fn open(
         .bind(to_text(request.now))
         .fetch_all(&mut **tx)
         .await?;
+    let wishes: HashMap<i64, Option<String>> =
+        jobs.iter().map(|Taken { job, .. }| (job.id.0, job.provider_override.clone())).collect();
     let mut runs: HashMap<i64, OpenRun> = HashMap::with_capacity(jobs.len());
     for row in &opened {
         let job: i64 = row.try_get(1)?;
         let links = links.get(&job).cloned().unwrap_or_default();
-        let run = OpenRun { id: RunId(row.try_get(0)?), number: row.try_get(2)?, links, past: Vec::new() };
-        runs.insert(job, run);
+        let (id, number, wish) =
+            (RunId(row.try_get(0)?), row.try_get(2)?, wishes.get(&job).cloned().flatten());
+        runs.insert(job, OpenRun { id, number, links, wish, past: Vec::new() });
     }
     adopt_runs(tx, &jobs, &mut runs, spoiled).await?;
     let mut refusals = refusals(tx, &jobs, &runs).await?;
@@ -161,6 +164,7 @@ fn adopted_run(row: &SqliteRow) -> Result<OpenRun, String> {
         id: RunId(row.try_get("id").map_err(unreadable)?),
         number: row.try_get("number").map_err(unreadable)?,
         links: links.ok_or("the chain of its open run is no list of labels")?,
+        wish: row.try_get("override").map_err(unreadable)?,
         past: Vec::new(),
     })
 }

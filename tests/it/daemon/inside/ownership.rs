@@ -211,7 +211,8 @@ impl House {
     async fn claim(&self) -> Claim {
         let asset = self.config.assets.iter().find(|asset| asset.name.as_str() == "social-text");
         let asset = asset.expect("configured");
-        let wanted = Wanted { asset: asset.name.clone(), chain: asset.chain.clone(), most: 1, shares: None };
+        let (name, chain) = (asset.name.clone(), asset.chain.clone());
+        let wanted = Wanted { asset: name, chain, most: 1, shares: None, only_bought: false };
         let request = ClaimRequest {
             now: now(),
             take_over: true,
