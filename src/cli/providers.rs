@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::budget::{Budget, Reservation, Scope};
 use crate::domain::chain::Chain;
+use crate::domain::pace::{AtLimit, Usage, Window};
 use crate::domain::plan::{Circumstances, Decision, Known, draw};
 use crate::domain::provider::{Key, Provider};
 use crate::domain::time::{Timestamp, after, to_text};
@@ -127,14 +128,17 @@ async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
     let mut listed = standings(&config, &remembered, now);
     listed.retain(|one| all || one.is_used(&config) || one.provider.key == Key::Present);
     let costs = listed.iter().any(|one| !one.spent().is_empty());
+    let counts = listed.iter().any(|one| !one.called().is_empty());
     let row = |one: &Standing<'_>| {
         let makes = one.provider.medium.to_string();
         let mut row = vec![one.provider.name.to_string(), makes, one.state(), one.used_by(&config)];
+        row.extend(counts.then(|| one.called()));
         row.extend(costs.then(|| one.spent()));
         row.push(one.last_error(now));
         row
     };
     let mut header = vec!["PROVIDER", "MAKES", "STATE", "USED BY"];
+    header.extend(counts.then_some("CALLS"));
     header.extend(costs.then_some("SPENT"));
     header.push("LAST ERROR");
     let text = table(&header, listed.iter().map(row));
@@ -156,6 +160,8 @@ pub(super) struct Standing<'a> {
     pub(super) provider: &'a Provider,
     health: Option<&'a ProviderHealth>,
     money: Money<'a>,
+    usage: Option<&'a Usage>,
+    at_limit: Option<AtLimit>,
     /// Why it would not be called now; `None` when it would.
     shut: Option<String>,
 }
@@ -172,8 +178,12 @@ impl<'a> Standing<'a> {
         // Asked of the plan, so that this list and a run never disagree.
         let circumstances = Circumstances { medium: provider.medium, now, refused_before: &[] };
         let shut = Chain::parse(&[provider.name.as_str()]).ok().and_then(|chain| {
-            let plan =
-                draw(&chain, None, circumstances, |_| Known { provider: Some(provider), health, used_up });
+            let plan = draw(&chain, None, circumstances, |_| Known {
+                provider: Some(provider),
+                health,
+                used_up,
+                at_limit: None,
+            });
             plan.links.into_iter().find_map(|link| match link.decision {
                 Decision::Skip(reason) => Some(reason.to_string()),
                 Decision::Call(_) => None,
@@ -181,7 +191,8 @@ impl<'a> Standing<'a> {
         });
         let (name, budget) = (provider.name.as_str(), provider.budget);
         let money = Money { scope: Scope::Provider, name, budget, spending };
-        Self { provider, health, money, shut }
+        let (usage, at_limit) = (remembered.usage(&provider.name), remembered.at_limit(&provider.name, now));
+        Self { provider, health, money, usage, at_limit, shut }
     }
 
     /// `$0.20 of $5.00 today`.
@@ -199,8 +210,36 @@ impl<'a> Standing<'a> {
         mine.map(|asset| asset.name.to_string()).collect::<Vec<_>>().join(", ")
     }
 
+    /// `2 of 10 a minute`; nothing where its calls are not counted by time.
+    fn called(&self) -> String {
+        let windows = self.provider.pace.into_iter().flat_map(|pace| pace.windows());
+        let each = windows.map(|(window, most)| format!("{} of {most} {window}", self.begun(window)));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    fn begun(&self, window: Window) -> u32 {
+        let mut begun = self.usage.into_iter().flat_map(|usage| &usage.begun);
+        begun.find(|begun| begun.window == window).map_or(0, |begun| begun.count)
+    }
+
+    fn pace_json(&self) -> Value {
+        let Some(pace) = self.provider.pace else { return Value::Null };
+        json!({
+            "atOnce": pace.at_once,
+            "underWay": self.usage.map_or(0, |usage| usage.under_way),
+            "perMinute": pace.per_minute,
+            "inThisMinute": pace.per_minute.map(|_| self.begun(Window::Minute)),
+            "perHour": pace.per_hour,
+            "inThisHour": pace.per_hour.map(|_| self.begun(Window::Hour)),
+            "until": self.at_limit.map(|limit| to_text(limit.until)),
+        })
+    }
+
     /// `ready`, or why it would not be called now.
     pub(super) fn state(&self) -> String {
+        if let (None, Some(limit)) = (&self.shut, self.at_limit) {
+            return format!("ready, {limit}");
+        }
         let failures = self.health.map_or(0, |health| health.consecutive_failures);
         match (&self.shut, failures) {
             (Some(reason), _) => reason.clone(),
@@ -240,6 +279,7 @@ impl<'a> Standing<'a> {
             "openUntil": at(|health| health.open_until),
             "coolUntil": at(|health| health.cool_until),
             "pausedUntil": at(|health| health.paused_until),
+            "calls": self.pace_json(),
             "spending": self.money.json(),
         })
     }

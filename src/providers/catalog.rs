@@ -68,6 +68,8 @@ struct EntryTable {
     retired: Option<RetiredTable>,
     timeout: Option<String>,
     concurrency: Option<u32>,
+    calls_per_minute: Option<u32>,
+    calls_per_hour: Option<u32>,
     limits: Option<String>,
     #[serde(default)]
     price_micros: i64,
@@ -135,6 +137,8 @@ fn entry(label: &str, table: EntryTable) -> Result<CatalogEntry, String> {
         retired: table.retired.map(|r| Retirement { on: r.on, advice: r.advice }),
         timeout: table.timeout.map(|text| duration(label, &text)).transpose()?,
         concurrency: table.concurrency,
+        calls_per_minute: table.calls_per_minute,
+        calls_per_hour: table.calls_per_hour,
         limits: table.limits,
         price_micros: table.price_micros,
         options: table.options,

@@ -10,6 +10,7 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+mod pace;
 #[cfg(test)]
 mod plans;
 mod runs;
@@ -31,6 +32,7 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
@@ -118,6 +120,15 @@ impl Store for SqliteStore {
 
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
         spending::spending(&self.pools.readers, at).await
+    }
+
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        pace::usages(&self.pools.readers, asked, owner, now).await
     }
 
     async fn take_probe(

@@ -4,7 +4,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 
 use super::ledger::{BEGIN, END_JOBS, END_RUNS, INSERT_SETTLED, SETTLE};
-use super::{claim, migrate, open, runs, spending};
+use super::{claim, migrate, open, pace, runs, spending};
 
 /// What SQLite does for a statement, one step a line.
 async fn plan(pool: &SqlitePool, sql: &str) -> String {
@@ -33,6 +33,12 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         ("OF_A_CALL", spending::OF_A_CALL),
         ("RESERVE", spending::RESERVE),
         ("COUNTERS", spending::COUNTERS),
+        ("UNDER_WAY", pace::UNDER_WAY),
+        ("BEGUN", pace::BEGUN),
+        ("ENTER", pace::ENTER),
+        ("REENTER", pace::REENTER),
+        ("LEAVE", pace::LEAVE),
+        ("FORGET", pace::FORGET),
         ("CLAIM", claim::CLAIM),
         ("TAKE_OVER", claim::TAKE_OVER),
         ("DUE", claim::DUE),
@@ -49,7 +55,9 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         for (name, sql) in hot {
             let plan = plan(&pools.writer, sql).await;
             let scans = |table: &str| plan.lines().any(|step| step.starts_with(&format!("SCAN {table}")));
-            for table in ["jobs", "runs", "attempts", "last", "a ", "r ", "s", "spending"] {
+            for table in
+                ["jobs", "runs", "attempts", "last", "a ", "r ", "s", "spending", "c", "j", "provider_calls"]
+            {
                 assert!(!scans(table), "{name}, statistics: {with_statistics}\n{plan}");
             }
         }

@@ -59,6 +59,8 @@ fn entries() -> Vec<CatalogEntry> {
         retired: None,
         timeout: None,
         concurrency: None,
+        calls_per_minute: None,
+        calls_per_hour: None,
         limits: None,
         price_micros: 0,
         options: Map::new(),

@@ -69,7 +69,10 @@ impl Queue {
     async fn begun(&self, job: i64) -> AttemptId {
         match self.begin(job, Budget::default(), PRICE).await {
             Recorded::Begun(row) => row,
-            other @ (Recorded::Written | Recorded::LeaseGone | Recorded::OverBudget(_)) => {
+            other @ (Recorded::Written
+            | Recorded::LeaseGone
+            | Recorded::OverBudget(_)
+            | Recorded::NoRoom(_)) => {
                 panic!("{other:?}")
             }
         }
@@ -110,6 +113,7 @@ fn facts(job: i64, started_at: Timestamp) -> AttemptFacts {
         model: None,
         fingerprint: "f".to_owned(),
         started_at,
+        slot: None,
     }
 }
 
@@ -364,6 +368,7 @@ async fn the_counters_are_what_the_rules_say_after_every_step() {
                     expected.reserve(micros);
                     open.push((row, job, micros));
                 }
+                Recorded::NoRoom(no_room) => panic!("{no_room:?}"),
                 Recorded::OverBudget(used_up) => {
                     assert!(!fits, "{expected:?} and {micros}");
                     assert_eq!(used_up.counter, expected);

@@ -243,6 +243,7 @@ fn facts(claim: &Claim) -> AttemptFacts {
         model: None,
         fingerprint: "f".to_owned(),
         started_at: now(),
+        slot: None,
     }
 }
 
