@@ -21,7 +21,13 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// Takes over what the database says.
+    /// Takes over what the database says of all providers: what a person deleted there is forgotten here.
+    pub(super) fn replace(&self, all: Vec<ProviderHealth>) {
+        let all = all.into_iter().map(|health| (health.provider.clone(), health));
+        self.with(|board| *board = Arc::new(all.collect()));
+    }
+
+    /// Takes over what the database says of some.
     pub(super) fn refresh(&self, all: Vec<ProviderHealth>) {
         if all.is_empty() {
             return;

@@ -150,7 +150,7 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
     if shared.dirty.swap(false, Ordering::Relaxed) {
         let health = shared.store.provider_health().await;
         // What could not be read is still to be read: nobody may write again for a long time.
-        shared.board.refresh(health.inspect_err(|_| shared.dirty.store(true, Ordering::Relaxed))?);
+        shared.board.replace(health.inspect_err(|_| shared.dirty.store(true, Ordering::Relaxed))?);
     }
     if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
         return Ok(0);
@@ -228,7 +228,7 @@ async fn look_at_paces(shared: &Shared, book: &Book) -> Result<Usages, StoreErro
 /// the job pass that provider by, because the board was read a moment before.
 async fn look_at_providers(shared: &Shared) {
     match shared.store.provider_health().await {
-        Ok(all) => shared.board.refresh(all),
+        Ok(all) => shared.board.replace(all),
         // The jobs are claimed and must start; what was known a moment ago will do.
         Err(error) => tracing::warn!(%error, "the health of providers cannot be read"),
     }

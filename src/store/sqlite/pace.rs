@@ -11,10 +11,10 @@ use crate::store::ledger::{AttemptFacts, Recorded, Slot};
 
 /// The calls under way of one provider, and those of one owner among them.
 pub(super) const UNDER_WAY: &str = "
-    SELECT count(*), count(*) FILTER (WHERE j.lease_owner = $3)
-    FROM provider_calls AS c INDEXED BY provider_calls_open CROSS JOIN jobs AS j NOT INDEXED
+    SELECT count(*), count(*) FILTER (WHERE job.lease_owner = $3)
+    FROM provider_calls AS c INDEXED BY provider_calls_open CROSS JOIN jobs AS job NOT INDEXED
     WHERE c.provider = $1 AND c.ended_at IS NULL
-        AND j.id = c.job_id AND +j.status = 'running' AND +j.lease_token = c.token AND +j.lease_until > $2";
+        AND job.id = c.job_id AND +job.status = 'running' AND +job.lease_token = c.token AND +job.lease_until > $2";
 
 /// The newest calls of a window, at most as many as it may hold.
 pub(super) const BEGUN: &str = "

@@ -54,9 +54,12 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         }
         for (name, sql) in hot {
             let plan = plan(&pools.writer, sql).await;
-            let scans = |table: &str| plan.lines().any(|step| step.starts_with(&format!("SCAN {table}")));
+            let scanned = |step: &str| {
+                step.strip_prefix("SCAN ").and_then(|of| of.split(' ').next().map(str::to_owned))
+            };
+            let scans = |table: &str| plan.lines().any(|step| scanned(step).as_deref() == Some(table));
             for table in
-                ["jobs", "runs", "attempts", "last", "a ", "r ", "s", "spending", "c", "j", "provider_calls"]
+                ["jobs", "runs", "attempts", "last", "a", "r", "s", "spending", "c", "job", "provider_calls"]
             {
                 assert!(!scans(table), "{name}, statistics: {with_statistics}\n{plan}");
             }
