@@ -213,6 +213,7 @@ async fn look_at_paces(shared: &Shared, book: &Book) -> Result<Usages, StoreErro
         .filter_map(|page| Some((page.provider.name.clone(), page.provider.pace?)))
         .collect();
     if asked.is_empty() {
+        shared.board.note_full(HashMap::new());
         return Ok(Usages::default());
     }
     let found = shared.store.usages(&asked, shared.worker.owner(), now).await?;

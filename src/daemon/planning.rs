@@ -122,7 +122,7 @@ impl Run {
         let reservation = page.and_then(|page| reservation(&page.provider, &self.page.asset, &self.ask));
         let entry = match reservation {
             Some(reservation) => {
-                Entry::Begin { token: self.claim.token.clone(), facts: facts.clone(), reservation }
+                Entry::Begin { token: self.claim.token.clone(), facts: Box::new(facts.clone()), reservation }
             }
             None if facts.slot.is_some() => Entry::Enter(Box::new(facts.clone())),
             None => return Ok(Ok(None)),

@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_calls_in_a_time_is_told_to_people_too() {
+        let of = |label: &str| (entry(label).calls_per_minute, entry(label).calls_per_hour);
+        assert_eq!(of("lummi"), (Some(10), None));
+        assert_eq!((of("pexels"), of("pexels-video")), ((None, Some(200)), (None, Some(200))));
+        assert_eq!(of("unsplash"), (None, Some(25)), "two requests for a picture");
+        for bounded in &catalog().entries {
+            let bound = bounded.calls_per_minute.is_some() || bounded.calls_per_hour.is_some();
+            assert!(!bound || bounded.limits.is_some(), "{}", bounded.name);
+        }
+    }
+
+    #[test]
     fn a_broken_catalog_is_not_read() {
         let check = |text: &str, expected: &str| {
             let why = read(text).expect_err(text);

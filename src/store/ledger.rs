@@ -22,7 +22,7 @@ pub enum Entry {
         /// The lease it is made under.
         token: LeaseToken,
         /// What is known of it.
-        facts: AttemptFacts,
+        facts: Box<AttemptFacts>,
         /// What is put aside for it until its verdict, and within which limits.
         reservation: Reservation,
     },

@@ -176,7 +176,7 @@ impl<S: Subject> Life<S> {
                 let (place, claim) = claim_at(*back)?;
                 let mut intent = intent(claim, self.second);
                 if let (true, Entry::Begin { facts, .. }) = (bounded, &mut intent) {
-                    *facts = paced(claim, self.second, PACE);
+                    **facts = paced(claim, self.second, PACE);
                 }
                 (Some(place), intent)
             }

@@ -269,7 +269,7 @@ pub(super) fn intent(claim: &Claim, second: u64) -> Entry {
         provider_budget: budget,
         asset_budget: Budget::default(),
     };
-    Entry::Begin { token: claim.token.clone(), facts: facts(claim, second), reservation }
+    Entry::Begin { token: claim.token.clone(), facts: Box::new(facts(claim, second)), reservation }
 }
 
 /// The verdict of a call of `house`; `None` is a delivery.

@@ -72,10 +72,10 @@ impl Tables {
     /// Takes up a call that was begun under an earlier lease.
     pub(super) fn reenter(&mut self, facts: &AttemptFacts) {
         let Some(slot) = &facts.slot else { return };
-        if self.held(facts.job, &slot.token).is_some() {
-            if let Some(call) = self.open_calls(facts, None).next_back() {
-                call.token = slot.token.clone();
-            }
+        if self.held(facts.job, &slot.token).is_some()
+            && let Some(call) = self.open_calls(facts, None).next_back()
+        {
+            call.token = slot.token.clone();
         }
     }
 

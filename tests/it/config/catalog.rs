@@ -78,6 +78,7 @@ fn entries() -> Vec<CatalogEntry> {
         entry("gemini-3.1-flash-image", "gemini-image", Medium::Image, &gemini),
         CatalogEntry {
             title: "Lummi".to_owned(),
+            calls_per_minute: Some(10),
             model: None,
             ..entry("lummi", "lummi", Medium::Image, &["LUMMI_API_KEY"])
         },

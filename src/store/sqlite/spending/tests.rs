@@ -120,7 +120,7 @@ fn facts(job: i64, started_at: Timestamp) -> AttemptFacts {
 fn begin(job: i64, provider_budget: Budget, micros: i64, at: Timestamp) -> Entry {
     let asset = AssetName::parse("hero-image").expect("valid");
     let reservation = Reservation { asset, micros, provider_budget, asset_budget: Budget::default() };
-    Entry::Begin { token: LeaseToken(TOKEN.to_owned()), facts: facts(job, at), reservation }
+    Entry::Begin { token: LeaseToken(TOKEN.to_owned()), facts: Box::new(facts(job, at)), reservation }
 }
 
 fn verdict(row: Option<AttemptId>, job: i64, status: &'static str, cost_micros: i64) -> AttemptResult {
