@@ -12,7 +12,7 @@ use super::walk::HEALS_SOON;
 const OUT_OF_ORDER: Duration = Duration::from_secs(60);
 
 /// How soon somebody who found every call taken looks again: nobody knows when one ends.
-const TAKEN_LOOK: Duration = Duration::from_secs(1);
+const TAKEN_LOOK: Duration = Duration::from_secs(2);
 
 /// How soon the job comes back that gave its worker free because every call was taken. The claim sees to it that it
 /// is not taken before there is room, as far as it can tell.

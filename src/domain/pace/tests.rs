@@ -103,8 +103,8 @@ fn who_finds_no_room_waits_comes_back_or_goes_on() {
     check(at(hour, 901), (true, false, true), Turn::ComeBack(ahead(901)));
     check(NoRoom::Taken, (true, true, true), Turn::ComeBack(ahead(5)));
     check(NoRoom::Taken, (false, false, true), Turn::ComeBack(ahead(5)));
-    check(NoRoom::Taken, (false, true, true), Turn::Wait(ahead(1)));
-    check(NoRoom::Taken, (true, true, false), Turn::Wait(ahead(1)));
+    check(NoRoom::Taken, (false, true, true), Turn::Wait(ahead(2)));
+    check(NoRoom::Taken, (true, true, false), Turn::Wait(ahead(2)));
 }
 
 #[test]

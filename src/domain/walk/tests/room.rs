@@ -76,8 +76,8 @@ fn a_later_link_whose_calls_are_taken_is_waited_for_as_long_as_its_time_lasts() 
             Step::End(end) => panic!("{end:?}"),
         }
     }
-    // 480 s, less the 60 s of the link after it, and less the last one that no call fits into.
-    assert_eq!(waits, 419);
+    // 480 s, less the 60 s of the link after it, and one every two of them.
+    assert_eq!(waits, 209);
     assert_eq!(walk.reasons()[1].why, "all its calls are taken");
 }
 
