@@ -17,7 +17,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Store, StoreError, Written,
+    Notice, Provided, Pulse, Store, StoreError, Written,
 };
 
 use super::law;
@@ -116,6 +116,11 @@ impl Store for SimStore {
             self.written().await;
         }
         Ok(claimed)
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        self.read().await?;
+        self.world.store.pulse().await
     }
 
     async fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<Held>, StoreError> {

@@ -26,7 +26,7 @@ use crate::domain::time::{Clock, Timestamp};
 use super::claim::Held;
 use super::{
     AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Store, StoreError, Written,
+    Notice, Provided, Pulse, Store, StoreError, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -159,6 +159,10 @@ impl Store for MemoryStore {
 
     async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
         Ok(self.look(|tables| tables.stale_staged(before, limit)))
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        Ok(self.look(Tables::pulse))
     }
 
     async fn unstage(&self, keys: &[String]) -> Result<(), StoreError> {
