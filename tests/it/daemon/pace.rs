@@ -170,6 +170,25 @@ fn two_daemons_together_make_no_more_calls_a_minute_than_one_may() {
 }
 
 #[test]
+fn jobs_that_wait_for_a_limit_are_not_even_claimed() {
+    let vendor = Vendor::start();
+    let configuration = texts(r#"["house", "template"]"#, &[("house", vendor.url())]);
+    let place = Place::new(&configuration.replace("retries = 0", "retries = 0\ncalls_per_minute = 2"));
+    enqueue(&place, 5);
+    assert!(place.drain().success());
+    place.finds(
+        "SELECT status, count(*), min(provider) FROM jobs GROUP BY status ORDER BY status",
+        "done|2|house\npending|3|",
+    );
+    place.finds("SELECT count(*) FROM runs", "2");
+    place.finds(
+        "SELECT count(*) FROM jobs WHERE status = 'pending' AND started_at IS NULL AND error IS NULL",
+        "3",
+    );
+    vendor.is_called(2);
+}
+
+#[test]
 fn a_job_that_finds_no_room_when_it_calls_goes_back_to_the_queue_uncounted() {
     let spare = Vendor::start();
     let configuration = texts(r#"["template"]"#, &[("spare", spare.url())]);
