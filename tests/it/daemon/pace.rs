@@ -245,7 +245,7 @@ fn a_hint_of_the_vendor_becomes_run_at_for_every_daemon_and_keeps_no_worker() {
     let (place, [first, second]) = two_daemons(&format!("{configuration}[queue]\nconcurrency = 1\n"));
     place.enqueue("early");
     let waits = |slug: &str| {
-        let when = "run_at BETWEEN strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+60 seconds')
+        let when = "run_at BETWEEN (SELECT cool_until FROM provider_health)
              AND strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+130 seconds')";
         place.shows(
             &format!("SELECT status, runs, lease_token, {when} FROM jobs WHERE slug = '{slug}'"),
