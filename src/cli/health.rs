@@ -37,7 +37,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let remembered = opened.store.asset_health().await?;
     let counts = opened.store.counts(now).await?;
     let wanted = config.assets.iter().filter(|asset| only.is_none_or(|only| only.name == asset.name));
-    let of_providers = Remembered::read(opened.store.as_ref(), now).await?;
+    let of_providers = Remembered::read(opened.store.as_ref(), config, now).await?;
     let spending = &of_providers.spending;
     let assets: Vec<Doing> = wanted.map(|asset| Doing::of(asset, &remembered, &counts, spending)).collect();
     let mut providers = standings(config, &of_providers, now);

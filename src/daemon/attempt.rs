@@ -12,6 +12,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::breaker::{Gate, Probe, ProviderHealth};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::NoRoom;
 use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
@@ -72,7 +73,7 @@ impl Run {
         let Some(page) = self.book.providers.get(&call.provider) else {
             return Ok(Outcome::Skipped(SkipReason::Unknown));
         };
-        let fingerprint = page.provider.fingerprint.clone();
+        let (fingerprint, slot) = (page.provider.fingerprint.clone(), self.slot(&page.provider));
         let resumed = self.resumed.take_if(|_| resumes);
         if resumed.is_none()
             && let Some(instead) = self.shut(call, &fingerprint).await
@@ -80,7 +81,8 @@ impl Run {
             return Ok(instead);
         }
         self.attempted = true;
-        let facts = self.facts(&call.provider, call.position, call.repeat, fingerprint);
+        let facts =
+            AttemptFacts { slot, ..self.facts(&call.provider, call.position, call.repeat, fingerprint) };
         self.ask.repeat = call.repeat;
         self.ask.idempotency_key = format!("backstop-{}-{}-{}", facts.run, facts.position, facts.repeat);
         let deadline = after(self.now(), call.time);
@@ -88,15 +90,18 @@ impl Run {
             Some((_, row, resumed)) => {
                 self.open = Some(row);
                 let (key, answer) = match resumed {
-                    Resumed::Operation(operation) => (None, Answer::Accepted { operation, request_id: None }),
+                    Resumed::Operation(operation) => {
+                        self.reenter(&facts).await?;
+                        (None, Answer::Accepted { operation, request_id: None })
+                    }
                     Resumed::Output(found) => (Some(found.key), Answer::Output(found.output)),
                 };
                 (Ok(answer), Begun { facts, row: Some(row), key })
             }
             None => {
-                let row = match self.begin_paid(call, &facts).await? {
+                let row = match self.enter(call, &facts).await? {
                     Ok(row) => row,
-                    Err(reason) => return Ok(Outcome::Skipped(reason)),
+                    Err(outcome) => return Ok(outcome),
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
@@ -164,6 +169,9 @@ impl Run {
             Gate::Pass => None,
             Gate::Shut(reason) => Some(Outcome::Skipped(reason)),
             Gate::Probe => {
+                if let Some(no_room) = self.no_room(call).await {
+                    return Some(Outcome::NoRoom(no_room));
+                }
                 let probe = Probe::new(self.claim.job.id, after(now, call.time));
                 match self.shared.store.take_probe(&call.provider, probe, fingerprint, now).await {
                     Ok(health) => {
@@ -180,6 +188,24 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Why there is no room for a call that would be a probe: a probe that is not made must not keep others from being it.
+    async fn no_room(&self, call: &Call) -> Option<NoRoom> {
+        let (pace, now) = (call.rules.pace?, self.shared.now());
+        let asked = [(call.provider.clone(), pace)];
+        let usages = self.shared.store.usages(&asked, self.shared.worker.owner(), now).await;
+        // What cannot be read now is looked at once more where the call is written down.
+        usages.ok().and_then(|usages| pace.no_room(usages.first()?, now))
+    }
+
+    /// What was accepted under an earlier lease counts among the calls of this one.
+    async fn reenter(&self, facts: &AttemptFacts) -> Result<(), Interrupt> {
+        if facts.slot.is_some() {
+            let entry = Entry::Reenter(Box::new(facts.clone()));
+            self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
+        }
+        Ok(())
     }
 
     /// Calls, in the time that is `left`: what the ledger took of it is not given again, or the call would outlive the

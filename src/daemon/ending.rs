@@ -189,7 +189,7 @@ impl Run {
                     "the job was cancelled or taken over before its run ended; its attempts are booked"
                 );
             }
-            Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_) => {
+            Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_) | Recorded::NoRoom(_) => {
                 if let (Ending::Done { .. }, Some(key)) = (&ending, self.in_hand.take()) {
                     self.shared.hands.forget(&key).await;
                 }
@@ -213,7 +213,9 @@ impl Run {
             Ending::Later { run_at } => {
                 tracing::info!(job.id = job, %asset, slug, error, "the job comes back at {}", to_text(*run_at));
             }
-            Ending::HandBack { .. } => tracing::info!(job.id = job, %asset, slug, "the job was handed back"),
+            Ending::HandBack { .. } => {
+                tracing::info!(job.id = job, %asset, slug, error, "the job was handed back");
+            }
         }
         self.shared.count(|progress| match ending {
             Ending::Done { .. } => {

@@ -198,7 +198,7 @@ impl Run {
         let staged = self.shared.recorder.write(Entry::Stage(Box::new(staging))).await;
         match staged.map_err(Interrupt::Ledger)? {
             Recorded::Written | Recorded::Begun(_) => Ok(true),
-            Recorded::LeaseGone | Recorded::OverBudget(_) => Ok(false),
+            Recorded::LeaseGone | Recorded::OverBudget(_) | Recorded::NoRoom(_) => Ok(false),
         }
     }
 

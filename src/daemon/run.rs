@@ -11,9 +11,12 @@ use crate::domain::asset::Asset;
 use crate::domain::breaker::{HealthEvent, Probe};
 use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
+use crate::domain::provider::Provider;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
-use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
+use crate::store::{
+    AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt, Slot,
+};
 use crate::vault::VaultKey;
 
 use super::attempt::Resumed;
@@ -346,7 +349,13 @@ impl Run {
             model,
             fingerprint,
             started_at: self.shared.now(),
+            slot: None,
         }
+    }
+
+    /// The place that a call under this lease takes among those of its provider.
+    pub(super) fn slot(&self, provider: &Provider) -> Option<Slot> {
+        provider.pace.map(|pace| Slot { token: self.claim.token.clone(), pace })
     }
 
     /// What an attempt says about its provider; `None` for a label without configuration.

@@ -18,6 +18,7 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::domain::vitals::Disk;
@@ -30,7 +31,9 @@ pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
 pub use error::StoreError;
-pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
+pub use ledger::{
+    AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Slot, Staging, Written,
+};
 
 /// The files of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,6 +96,15 @@ pub trait Store: Send + Sync {
     /// What is reserved and spent in the day and the month around `at`. Every [`Entry::Begin`] is held to it once
     /// more, in its own transaction.
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError>;
+
+    /// How much of their pace providers have used, in the order they are asked for; `owner` is whose calls are told apart.
+    /// Every [`Entry::Begin`] and [`Entry::Enter`] is held to it once more, in its own transaction.
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError>;
 
     /// Gives the half-open provider's probe to a job, if it is to be had, and says how the provider is then: the
     /// job has it where the probe names it.

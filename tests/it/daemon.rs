@@ -8,6 +8,7 @@ mod hostile;
 mod inside;
 mod library;
 mod life;
+mod pace;
 mod poison;
 mod protocols;
 mod reload;

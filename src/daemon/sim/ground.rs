@@ -12,6 +12,7 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
@@ -159,6 +160,16 @@ impl Store for SimStore {
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
         self.read().await?;
         self.world.store.spending(at).await
+    }
+
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        self.read().await?;
+        self.world.store.usages(asked, owner, now).await
     }
 
     async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {

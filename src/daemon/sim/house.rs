@@ -11,6 +11,7 @@ use crate::daemon::shared::Shared;
 use crate::daemon::{Daemon, DaemonError, Parts, Stop};
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Pace;
 use crate::domain::provider::{OnUnknown, Provider};
 use crate::domain::time::{after, to_text};
 use crate::providers::{Generate, catalog};
@@ -89,6 +90,10 @@ fn configuration(world: &World, folder: &Path) -> Config {
         let renders = provider.name.as_str() == RENDERS;
         provider.concurrency =
             world.chance(|chance| if renders { chance.u32(4..9) } else { chance.u32(1..5) });
+        // Some are bounded so tightly that a burst of jobs waits for minutes.
+        let most = |from: u32, to: u32| world.chance(|chance| chance.bool().then(|| chance.u32(from..to)));
+        let per_minute = if renders { None } else { most(1, 8) };
+        provider.pace = Some(Pace { at_once: provider.concurrency, per_minute, per_hour: most(30, 90) });
         provider.timeout = Duration::from_secs(if renders { 3_600 * 3 } else { 120 });
         let choices = [OnUnknown::Next, OnUnknown::Next, OnUnknown::Retry, OnUnknown::Manual];
         provider.on_unknown = world.chance(|chance| *chance.choice(&choices).unwrap_or(&OnUnknown::Next));
@@ -113,6 +118,8 @@ impl House {
         let folder = tempfile::tempdir().expect("a folder");
         let config = configuration(&world, folder.path());
         let now = world.now();
+        let paces = config.providers.iter().filter_map(|one| Some((one.name.clone(), one.pace?)));
+        world.facts(|facts| facts.paces = paces.collect());
         world.store.mirror(&config.assets, &config.providers, now).await.expect("mirrored");
         let running = Mutex::new(vec![None; world.plan.daemons]);
         Arc::new(Self { world, config, folder, running })

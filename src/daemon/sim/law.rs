@@ -10,10 +10,11 @@ use crate::domain::budget::{Scope, Span};
 use crate::domain::failure::{FailureClass, Verdict};
 use crate::domain::job::{AttemptId, JobId, JobStatus, RunId};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Window;
 use crate::domain::provider::{Provider, Repeat};
-use crate::domain::time::{Timestamp, after, to_text};
+use crate::domain::time::{Timestamp, after, before, to_text};
 use crate::store::memory::tables::{AttemptRecord, JobRecord, Tables};
-use crate::store::{Claimed, Ending, Entry, Recorded, Written};
+use crate::store::{AttemptFacts, Claimed, Ending, Entry, Recorded, Written};
 
 use super::vendor::{POISON, RENDERS, repeat_of};
 use super::world::World;
@@ -31,12 +32,17 @@ const MOST_KILLS: u32 = 5;
 pub(super) struct Underway {
     world: Arc<World>,
     probes: Option<(ProviderName, String)>,
+    /// Whose calls under way it is one of.
+    among: Option<ProviderName>,
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
         if let Some((provider, key)) = self.probes.take() {
             self.world.facts(|facts| facts.probes.entry(provider).or_default().remove(&key));
+        }
+        if let Some(provider) = self.among.take() {
+            self.world.facts(|facts| *facts.under_way.entry(provider).or_default() -= 1);
         }
     }
 }
@@ -62,7 +68,7 @@ impl Place {
 
 /// A provider is about to be called.
 pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderName, ask: &Ask) -> Underway {
-    let mut underway = Underway { world: Arc::clone(world), probes: None };
+    let mut underway = Underway { world: Arc::clone(world), probes: None, among: None };
     let key = &ask.idempotency_key;
     world.tell(format!("{who} calls {provider} for {} ({key})", ask.slug));
     world.count(|count| count.calls += 1);
@@ -109,6 +115,7 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
         let lawful = at_once == 1 || aftermath;
         world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
     }
+    underway.among = the_pace_is_kept(world, provider, seen.job, key);
     if ask.slug.starts_with(POISON) {
         let kills = world.facts(|facts| {
             let life = facts.lives.get(&seen.job).copied().unwrap_or(0);
@@ -121,6 +128,44 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
         world.law(alone, || format!("job {} runs beside {} others", seen.job, seen.beside));
     }
     underway
+}
+
+/// No provider is called more often than it may be, by all daemons together: neither by the log, nor in truth, where nobody
+/// has just died, stood still, or had a job taken away whose call goes on until that is noticed.
+fn the_pace_is_kept(world: &World, provider: &ProviderName, job: JobId, key: &str) -> Option<ProviderName> {
+    let pace = world.facts(|facts| facts.paces.get(provider).copied())?;
+    let now = world.now();
+    let (is_counted, usage, begun) = world.store.look(|tables| {
+        let calls = || tables.calls.values().filter(|call| call.provider == *provider);
+        let is_counted = calls().any(|call| call.job == job && call.ended_at.is_none());
+        let begun: Vec<(Window, u32, usize)> = pace
+            .windows()
+            .map(|(window, most)| {
+                let since = before(now, window.length());
+                (window, most, calls().filter(|call| call.started_at > since).count())
+            })
+            .collect();
+        (is_counted, tables.usage(provider, &pace, "", now), begun)
+    });
+    world.law(is_counted, || format!("{provider} is called and does not count it ({key})"));
+    let (under_way, at_once) = (usage.under_way, pace.at_once);
+    world.law(under_way <= at_once, || {
+        format!("{under_way} calls of {provider} at once, not {at_once} ({key})")
+    });
+    for (window, most, count) in begun {
+        world.law(count <= most as usize, || {
+            format!("{count} calls of {provider} {window}, not {most} ({key})")
+        });
+    }
+    let (truly, trouble_at) = world.facts(|facts| {
+        let under_way = facts.under_way.entry(provider.clone()).or_default();
+        *under_way += 1;
+        (*under_way, facts.trouble_at)
+    });
+    let aftermath = trouble_at.is_some_and(|at| after(at, AFTERMATH) > now);
+    let lawful = truly <= at_once || aftermath || world.plan.people;
+    world.law(lawful, || format!("{truly} calls of {provider} are truly under way, not {at_once} ({key})"));
+    Some(provider.clone())
 }
 
 /// What the tables say when a call begins.
@@ -200,6 +245,8 @@ pub(super) fn ends_of_strangers(world: &World, entries: &[Entry]) -> Vec<usize> 
         let is_strange = |entry: &Entry| match entry {
             Entry::Finish(end) => !tables.jobs.get(&end.job).is_some_and(|job| job.is_held_by(&end.token)),
             Entry::Begin { .. }
+            | Entry::Enter(_)
+            | Entry::Reenter(_)
             | Entry::Accept { .. }
             | Entry::Abandon { .. }
             | Entry::FreeProbe { .. }
@@ -250,11 +297,20 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
             Entry::FreeProbe { provider, probe } => {
                 world.tell(format!("{who} gives back the probe of {provider} with job {}", probe.job));
             }
-            Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
+            Entry::Begin { facts, .. } => was_turned_away(world, who, facts, answer),
+            Entry::Enter(facts) => was_turned_away(world, who, facts, answer),
+            Entry::Reenter(_) | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
         }
     }
     for health in &written.health {
         a_breaker_is_as_it_says(world, health);
+    }
+}
+
+fn was_turned_away(world: &World, who: &str, facts: &AttemptFacts, answer: &Recorded) {
+    if let Recorded::NoRoom(no_room) = answer {
+        world.count(|count| count.turned_away += 1);
+        world.tell(format!("{who} has no room for {} and job {}: {no_room:?}", facts.provider, facts.job));
     }
 }
 

@@ -111,6 +111,7 @@ fn no_seed_breaks_a_promise() {
             sum.probes,
             sum.stale,
             sum.polls,
+            sum.turned_away,
         ];
         assert!(rare.iter().all(|count| *count > 0), "the worlds are too calm to prove anything: {sum:?}");
     }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::domain::job::{AttemptId, JobId};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Pace;
 use crate::domain::time::{Clock, Timestamp, after, from_text, to_text};
 use crate::store::memory::MemoryStore;
 
@@ -65,6 +66,10 @@ pub(super) struct Facts {
     pub(super) paid: BTreeMap<String, u32>,
     /// The keys of calls under way that were begun as the probe of their provider, since it was last closed.
     pub(super) probes: BTreeMap<ProviderName, BTreeSet<String>>,
+    /// How often each provider may be called.
+    pub(super) paces: BTreeMap<ProviderName, Pace>,
+    /// How many calls of each are under way in truth.
+    pub(super) under_way: BTreeMap<ProviderName, u32>,
     /// Since when a provider's gate is shut.
     pub(super) shut_since: BTreeMap<ProviderName, Timestamp>,
     /// How often a job was sent round again, and how often it was delivered in which of its lives.
@@ -106,6 +111,7 @@ pub(super) struct Counts {
     pub(super) takeovers: u64,
     pub(super) probes: u64,
     pub(super) stale: u64,
+    pub(super) turned_away: u64,
     pub(super) delivered: u64,
     pub(super) minutes: u64,
 }
@@ -259,6 +265,7 @@ impl Counts {
         self.takeovers += other.takeovers;
         self.probes += other.probes;
         self.stale += other.stale;
+        self.turned_away += other.turned_away;
         self.delivered += other.delivered;
         self.minutes += other.minutes;
     }

@@ -11,6 +11,8 @@ pub(super) const RULES: CallRules = CallRules {
     timeout: Duration::from_secs(60),
     retries: 1,
     repeat: Repeat::Paid,
+    pace: None,
+    at_limit: None,
 };
 
 pub(super) fn at(seconds: u64) -> Timestamp {
@@ -439,6 +441,7 @@ fn a_link_that_is_not_repeated_keeps_the_reason_it_failed_for() {
     assert_eq!(spell_reasons(&walk), "a transient: oops; not repeated: not enough time left");
 }
 
+mod room;
 mod time_and_adoption;
 
 #[test]

@@ -8,6 +8,7 @@ pub(super) mod keeping;
 pub(super) mod leases;
 pub(super) mod ledger;
 mod model;
+pub(super) mod pace;
 pub(super) mod people;
 mod scene;
 
@@ -46,6 +47,13 @@ macro_rules! suite {
             ledger: a_call_is_abandoned_where_its_run_has_ended,
             ledger: a_call_that_nobody_speaks_of_any_more_is_settled,
             ledger: failures_open_the_breaker_and_the_answer_says_so,
+            pace: no_more_calls_are_under_way_than_may_be,
+            pace: a_window_holds_so_many_calls_and_opens_as_the_oldest_leaves_it,
+            pace: calls_of_an_hour_ago_are_forgotten_unless_they_are_under_way,
+            pace: a_dead_workers_calls_make_room_when_its_lease_ends,
+            pace: an_accepted_call_keeps_its_place_under_the_next_lease,
+            pace: a_clock_that_was_wrong_blocks_no_provider,
+            pace: what_is_not_bounded_is_not_counted,
             people: a_cancellation_ends_the_run_and_the_lease,
             people: a_retry_begins_a_new_life,
             people: a_person_provides_the_asset,

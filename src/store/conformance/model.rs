@@ -8,11 +8,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use regex::Regex;
 
-use super::scene::{Scene, Subject, Table, at, claim_by, end_of, event, held, intent, verdict, wanted, wish};
+use super::scene::{
+    Scene, Subject, Table, at, claim_by, end_of, event, held, intent, paced, verdict, wanted, wish,
+};
 use crate::domain::breaker::Probe;
 use crate::domain::failure::FailureClass;
 use crate::domain::job::{AttemptId, JobId};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Pace;
 use crate::domain::plan::tests::name;
 use crate::domain::time::to_text;
 use crate::store::memory::subject::MemorySubject;
@@ -180,9 +183,19 @@ impl<S: Subject> Life<S> {
             Some((self.claims.get(*place)?, *row))
         };
         Some(match choice {
-            Choice::Begin { back } => {
+            Choice::Begin { back, bounded } => {
                 let (place, claim) = claim_at(*back)?;
-                (Some(place), intent(claim, self.second))
+                let mut intent = intent(claim, self.second);
+                if let (true, Entry::Begin { facts, .. }) = (bounded, &mut intent) {
+                    **facts = paced(claim, self.second, PACE);
+                }
+                (Some(place), intent)
+            }
+            Choice::Enter { back } => {
+                (None, Entry::Enter(Box::new(paced(claim_at(*back)?.1, self.second, PACE))))
+            }
+            Choice::Reenter { back } => {
+                (None, Entry::Reenter(Box::new(paced(claim_at(*back)?.1, self.second, PACE))))
             }
             Choice::Accept { back } => {
                 let (claim, attempt) = call_at(*back)?;
@@ -249,6 +262,7 @@ impl<S: Subject> Life<S> {
         failure: Option<&FailureClass>,
     ) -> crate::store::AttemptResult {
         let mut verdict = verdict(claim, row, failure.cloned(), self.second);
+        verdict.facts = paced(claim, self.second, PACE);
         // Another provider for every second asset, so that the breakers differ.
         if claim.job.id.0 % 2 == 0 {
             let failure = failure.cloned().map(|class| (class, "why".to_owned()));
@@ -332,9 +346,13 @@ impl<S: Subject> Life<S> {
         seen += &format!("{:?}", store.stale_staged(now, 100).await?);
         seen += &format!("{:?}", store.last_tick("s", now).await?);
         seen += &format!("{:?}", store.provider_health().await?);
+        seen += &format!("{:?}", store.usages(&[(of(0), PACE)], LABELS[0], now).await?);
         Ok(seen)
     }
 }
+
+/// Tight, so that many are turned away.
+const PACE: Pace = Pace { at_once: 2, per_minute: Some(3), per_hour: Some(8) };
 
 const LABELS: [&str; 3] = ["a", "b", "c"];
 

@@ -36,8 +36,15 @@ impl Tables {
         for (entry, answer) in entries.iter().zip(&mut answers) {
             match entry {
                 Entry::Begin { token, facts, reservation } => {
-                    *answer = self.begin(token, facts, reservation);
+                    *answer = self.begin(token, facts, reservation, now);
                 }
+                Entry::Enter(facts) => {
+                    *answer = match self.no_room(facts, now) {
+                        Some(no_room) => Recorded::NoRoom(no_room),
+                        None => self.enter(facts, now),
+                    };
+                }
+                Entry::Reenter(facts) => self.reenter(facts),
                 Entry::Accept { attempt, job, operation, request_id } => {
                     self.accept(*attempt, *job, operation, request_id.as_deref());
                 }
@@ -45,12 +52,14 @@ impl Tables {
                 Entry::FreeProbe { provider, probe } => freed.push((provider, *probe)),
                 Entry::Stage(staging) => *answer = self.stage(staging, now),
                 Entry::Settle(result) => {
+                    self.leave(&result.facts, now);
                     if self.book(result, &mut fresh) {
                         events.extend(&result.event);
                     }
                 }
                 Entry::Finish(end) => {
                     for result in &end.attempts {
+                        self.leave(&result.facts, now);
                         if self.book(result, &mut fresh) {
                             events.extend(&result.event);
                         }
@@ -131,18 +140,29 @@ impl Tables {
             record.created_at >= before || last.get(schedule).is_none_or(|last| tick >= last)
         });
         self.prune_spending(before);
+        self.prune_calls(before);
         self.version += 1;
         old.len() as u64
     }
 
-    fn begin(&mut self, token: &LeaseToken, facts: &AttemptFacts, reservation: &Reservation) -> Recorded {
+    fn begin(
+        &mut self,
+        token: &LeaseToken,
+        facts: &AttemptFacts,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Recorded {
         let (provider, at) = (&facts.provider, facts.started_at);
         if let Some(used_up) = self.spending_at(at).used_up(reservation, provider, at) {
             return Recorded::OverBudget(used_up);
         }
+        if let Some(no_room) = self.no_room(facts, now) {
+            return Recorded::NoRoom(no_room);
+        }
         if self.held(facts.job, token).is_none() {
             return Recorded::LeaseGone;
         }
+        self.enter(facts, now);
         let row = AttemptId(self.next_attempt());
         let mut begun = attempt(row.0, facts);
         (begun.asset, begun.reserved_micros) = (Some(reservation.asset.clone()), reservation.micros);

@@ -4,6 +4,7 @@ mod claim;
 mod desk;
 mod ledger;
 mod money;
+mod pace;
 mod people;
 pub(in crate::store) mod subject;
 pub(crate) mod tables;
@@ -18,6 +19,7 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::{Clock, Timestamp};
 
@@ -98,6 +100,17 @@ impl Store for MemoryStore {
 
     async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         Ok(self.change(|tables| tables.settle_forsaken(ended_before, now)))
+    }
+
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        Ok(self.look(|tables| {
+            asked.iter().map(|(provider, pace)| tables.usage(provider, pace, owner, now)).collect()
+        }))
     }
 
     async fn take_probe(

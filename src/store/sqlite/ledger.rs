@@ -19,6 +19,7 @@ use crate::store::ledger::{
 };
 
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
+use super::pace;
 use super::spending;
 use super::staged;
 
@@ -107,8 +108,15 @@ pub(super) async fn record(
         match entry {
             // One after another, so that those of one transaction are held to a budget together.
             Entry::Begin { token, facts, reservation } => {
-                *answer = begin(&mut tx, token, facts, reservation).await?;
+                *answer = begin(&mut tx, (token, facts), reservation, now).await?;
             }
+            Entry::Enter(facts) => {
+                *answer = match pace::no_room(&mut tx, facts, now).await? {
+                    Some(no_room) => Recorded::NoRoom(no_room),
+                    None => pace::enter(&mut tx, facts, now).await?,
+                };
+            }
+            Entry::Reenter(facts) => pace::reenter(&mut tx, facts).await?,
             Entry::Accept { attempt, job, operation, request_id } => {
                 accept(&mut tx, (*attempt, *job), operation, request_id.as_deref()).await?;
             }
@@ -116,12 +124,14 @@ pub(super) async fn record(
             Entry::FreeProbe { provider, probe } => freed.push((provider, *probe)),
             Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
+                pace::leave(&mut tx, &result.facts, now).await?;
                 if book(&mut tx, result, &mut fresh).await? {
                     events.extend(&result.event);
                 }
             }
             Entry::Finish(end) => {
                 for result in &end.attempts {
+                    pace::leave(&mut tx, &result.facts, now).await?;
                     if book(&mut tx, result, &mut fresh).await? {
                         events.extend(&result.event);
                     }
@@ -170,13 +180,16 @@ pub(super) async fn take_probe(
 
 async fn begin(
     tx: &mut SqliteConnection,
-    token: &LeaseToken,
-    facts: &AttemptFacts,
+    (token, facts): (&LeaseToken, &AttemptFacts),
     reservation: &Reservation,
+    now: Timestamp,
 ) -> Result<Recorded, StoreError> {
     let (provider, at) = (&facts.provider, facts.started_at);
     if let Some(used_up) = spending::used_up(tx, reservation, provider, at).await? {
         return Ok(Recorded::OverBudget(used_up));
+    }
+    if let Some(no_room) = pace::no_room(tx, facts, now).await? {
+        return Ok(Recorded::NoRoom(no_room));
     }
     let id: Option<i64> = sqlx::query_scalar(BEGIN)
         .bind(facts.run.0)
@@ -194,6 +207,7 @@ async fn begin(
         .await?;
     let Some(id) = id else { return Ok(Recorded::LeaseGone) };
     spending::reserve(tx, reservation, provider, at).await?;
+    pace::enter(tx, facts, now).await?;
     Ok(Recorded::Begun(AttemptId(id)))
 }
 
@@ -451,12 +465,15 @@ async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> 
     Ok(())
 }
 
-/// Notices that were sent or have nothing to tell any more, and ticks that are not the last of their schedule.
-const FORGOTTEN: [&str; 2] = [
+/// Notices that were sent or have nothing to tell any more, ticks that are not the last of their schedule, and calls of
+/// providers that were not called since.
+const FORGOTTEN: [&str; 3] = [
     "DELETE FROM notices WHERE created_at < $1
          AND (sent_at < $1 OR NOT EXISTS (SELECT 1 FROM jobs WHERE id = notices.job_id))",
     "DELETE FROM recurring_ticks WHERE created_at < $1
          AND tick < (SELECT max(tick) FROM recurring_ticks AS other WHERE other.schedule = recurring_ticks.schedule)",
+    "DELETE FROM provider_calls WHERE started_at < $1
+         AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id AND status = 'running')",
 ];
 
 /// Deletes settled jobs that nobody waits for, a batch at a time.

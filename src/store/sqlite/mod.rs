@@ -11,6 +11,7 @@ mod ledger;
 pub mod migrate;
 pub mod mirror;
 pub mod open;
+mod pace;
 #[cfg(test)]
 mod plans;
 mod runs;
@@ -32,6 +33,7 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
@@ -115,6 +117,15 @@ impl Store for SqliteStore {
 
     async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
         forsaken::settle(&self.pools.writer, &self.pools.readers, ended_before, now).await
+    }
+
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        pace::usages(&self.pools.readers, asked, owner, now).await
     }
 
     async fn take_probe(

@@ -22,7 +22,9 @@ pub(super) enum Deed {
 /// One entry of the ledger, about a claim or a call that lies so far back.
 #[derive(Debug, Clone)]
 pub(super) enum Choice {
-    Begin { back: usize },
+    Begin { back: usize, bounded: bool },
+    Enter { back: usize },
+    Reenter { back: usize },
     Accept { back: usize },
     Abandon { back: usize },
     Stage { back: usize },
@@ -79,7 +81,9 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
 fn entry() -> impl Strategy<Value = Choice> {
     let back = || 0_usize..4;
     prop_oneof![
-        4 => back().prop_map(|back| Choice::Begin { back }),
+        4 => (back(), any::<bool>()).prop_map(|(back, bounded)| Choice::Begin { back, bounded }),
+        2 => back().prop_map(|back| Choice::Enter { back }),
+        1 => back().prop_map(|back| Choice::Reenter { back }),
         2 => back().prop_map(|back| Choice::Accept { back }),
         1 => back().prop_map(|back| Choice::Abandon { back }),
         2 => back().prop_map(|back| Choice::Stage { back }),
