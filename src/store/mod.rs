@@ -30,7 +30,9 @@ pub use desk::{
     AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
 };
 pub use error::StoreError;
-pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
+pub use ledger::{
+    AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Stale, Written,
+};
 
 /// The files of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,9 +132,9 @@ pub trait Store: Send + Sync {
     /// known for 400 days more.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Keys of the vault that were staged before a time and never delivered, oldest first; those of runs that are
-    /// open are not among them.
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
+    /// Files that were staged before a time and never delivered, oldest first; those of runs that are open are not
+    /// among them.
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError>;
 
     /// Forgets staged keys whose files are gone.
     async fn unstage(&self, keys: &[String]) -> Result<(), StoreError>;

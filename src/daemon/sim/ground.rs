@@ -16,7 +16,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Store, StoreError, Written,
+    Notice, Provided, Stale, Store, StoreError, Written,
 };
 
 use super::law;
@@ -151,7 +151,7 @@ impl Store for SimStore {
         self.world.store.spending(at).await
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         self.read().await?;
         self.world.store.stale_staged(before, limit).await
     }
