@@ -222,7 +222,7 @@ impl Run {
         match self.find_again(&last).await {
             Ok(None) => {}
             Ok(Some(found)) => {
-                self.walk.resume_at(position, now);
+                self.walk.go_on_with(position, calls, now);
                 self.in_hand = Some(found.key.clone());
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Output(Box::new(found))));
                 return Ok(());
@@ -242,7 +242,7 @@ impl Run {
                 self.walk.take_up(position, calls, outcome, now);
             }
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
-                self.walk.resume_at(position, now);
+                self.walk.go_on_with(position, calls, now);
                 let operation = last.operation.unwrap_or_default();
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Operation(operation)));
             }

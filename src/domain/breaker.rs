@@ -279,7 +279,11 @@ impl ProviderHealth {
             BreakerState::Closed if self.consecutive_failures < event.trip_after.max(1) => return,
             BreakerState::Closed => self.step = 0,
             // Calls that were in flight when it opened must not double its time.
-            BreakerState::Open | BreakerState::HalfOpen if still_open || self.hold.is_some() => return,
+            // A clock that was set back may have its end ahead again when the probe fails.
+            BreakerState::Open | BreakerState::HalfOpen if still_open || self.hold.is_some() => {
+                self.state = BreakerState::Open;
+                return;
+            }
             BreakerState::Open | BreakerState::HalfOpen => self.step = self.step.saturating_add(1),
         }
         let factor = 1_u32.checked_shl(self.step).unwrap_or(u32::MAX);

@@ -253,6 +253,15 @@ impl Walk {
         }
     }
 
+    /// Goes on with the last of so many `calls` of the link at `position`, which the open run has not ended yet: a repeat
+    /// after it has a number of its own.
+    pub fn go_on_with(&mut self, position: usize, calls: u32, now: Timestamp) {
+        self.resume_at(position, now);
+        if let Some(link) = self.links.get_mut(position).filter(|_| self.at == position) {
+            link.calls = calls.saturating_sub(1);
+        }
+    }
+
     /// Why each link that was passed did not deliver, in order.
     #[must_use]
     pub fn reasons(&self) -> &[LinkReason] {

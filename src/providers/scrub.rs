@@ -88,7 +88,7 @@ fn spellings(key: &str) -> Vec<String> {
         bytes.extend_from_slice(key.as_bytes());
         // The first and the last characters hold bits of the neighbours too.
         let text = STANDARD_NO_PAD.encode(&bytes);
-        let own = text.len().saturating_sub(usize::from(bytes.len() % 3 != 0));
+        let own = text.len().saturating_sub(usize::from(!bytes.len().is_multiple_of(3)));
         text.get((before * 8).div_ceil(6)..own).unwrap_or_default().to_owned()
     };
     let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();

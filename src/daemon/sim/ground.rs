@@ -82,7 +82,7 @@ impl SimStore {
         if !world.plan.store_fails || world.is_healed() {
             return Ok(());
         }
-        let now = world.now();
+        let now = world.time();
         let lasting = world.facts(|facts| facts.store_fails_until.is_some_and(|until| until > now));
         if (lasting && world.likely(share)) || world.likely(BUSY * share) {
             world.is_troubled();
@@ -109,8 +109,11 @@ impl Store for SimStore {
         if due {
             self.write().await?;
         }
+        self.world.facts(|facts| facts.owners.insert(request.owner.clone(), Arc::clone(&self.life)));
+        let owners = law::owners_of(&self.world);
         let claimed = self.world.store.claim_due(request).await?;
         law::jobs_were_claimed(&self.world, &self.life.name, &claimed);
+        law::nobody_was_robbed(&self.world, &owners, &claimed);
         if due {
             self.written().await;
         }
