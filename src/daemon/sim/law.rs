@@ -117,8 +117,9 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
         underway.probes = Some((provider.clone(), key.clone()));
         // A stale worker's verdict for the same job gives the new holder's probe back.
         let aftermath = world.facts(|facts| facts.trouble_at).is_some_and(|at| after(at, AFTERMATH) > now);
-        // Whose clock is ahead sees the end of a probe's time before its holder does.
-        let lawful = at_once == 1 || aftermath || (at_once == 2 && world.plan.clocks_differ);
+        // Whose clock is ahead, or was set forward, sees the end of a probe's time before its holder does.
+        let clocks = world.plan.clocks_differ || world.plan.clock_is_set;
+        let lawful = at_once == 1 || aftermath || (at_once == 2 && clocks);
         world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
     }
     if ask.slug.starts_with(POISON) {
