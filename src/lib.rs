@@ -11,3 +11,4 @@ pub mod media;
 pub mod providers;
 pub mod store;
 pub mod vault;
+pub mod web;

@@ -1,61 +1,12 @@
-//! What was spent of which budget, and budgets that will surprise whoever set them.
+//! Budgets that will surprise whoever set them.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::domain::asset::Asset;
-use crate::domain::budget::{Budget, Scope, Span, Spending, dollars};
+use crate::domain::budget::{Budget, Span, dollars};
 use crate::domain::provider::{Key, Provider, Repeat};
 use crate::providers::usual_reservation;
-
-/// One provider's or asset's money.
-pub(super) struct Money<'a> {
-    /// Whose.
-    pub(super) scope: Scope,
-    pub(super) name: &'a str,
-    /// What it may cost.
-    pub(super) budget: Budget,
-    /// What everything did.
-    pub(super) spending: &'a Spending,
-}
-
-impl Money<'_> {
-    /// `$0.20 of $5.00 today, $1.40 this month`; empty where there is no limit and nothing was spent.
-    pub(super) fn said(&self) -> String {
-        let part = |span: Span| {
-            let (counter, limit) = (self.spending.of(self.scope, span, self.name), self.budget.limit(span));
-            let when = match span {
-                Span::Day => "today",
-                Span::Month => "this month",
-            };
-            let spent = dollars(counter.spent);
-            let spent = match counter.reserved {
-                0 => spent,
-                reserved => format!("{spent} and {} reserved", dollars(reserved)),
-            };
-            match limit {
-                None if counter.used() == 0 => None,
-                None => Some(format!("{spent} {when}")),
-                Some(limit) => Some(format!("{spent} of {} {when}", dollars(limit))),
-            }
-        };
-        Span::ALL.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
-    }
-
-    /// For programs, in micro-dollars.
-    pub(super) fn json(&self) -> Value {
-        let part = |span: Span| {
-            let counter = self.spending.of(self.scope, span, self.name);
-            json!({
-                "spentMicros": counter.spent,
-                "reservedMicros": counter.reserved,
-                "budgetMicros": self.budget.limit(span),
-            })
-        };
-        json!({ "today": part(Span::Day), "thisMonth": part(Span::Month) })
-    }
-}
 
 /// A budget that will surprise.
 #[derive(Debug, Serialize)]

@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use super::budgets;
 use super::online;
-use super::plan::{self, decision};
-use super::remembered::Remembered;
 use super::retiring;
 use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
 use super::wire;
 use crate::config::{Config, ConfigErrors, load};
+use crate::daemon::desk::Remembered;
+use crate::daemon::desk::outlook::{self, decision};
 use crate::domain::plan::{Decision, Plan};
 use crate::providers::catalog;
 use crate::vault::{Kept, Vault, VaultError, VaultKey};
@@ -59,7 +59,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     if args.online {
         let now = (session.clock)();
         let nothing = Remembered::default();
-        let plan = |asset| (asset, plan::plan(&config, asset, None, &nothing, now));
+        let plan = |asset| (asset, outlook::plan(&config, asset, None, &nothing, now));
         let plans: Vec<_> = config.assets.iter().map(plan).collect();
         let providers = wire::providers(&config, &session.clock)?;
         let report = online::ask(&config, &plans, &providers, now).await;
@@ -92,7 +92,7 @@ fn good(session: &Session, config: &Config) -> Said {
     writeln!(text, "database {}", wire::database_path(config).display()).unwrap_or_default();
     writeln!(text, "vault    {}", config.vault.folder.display()).unwrap_or_default();
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &Remembered::default(), (session.clock)());
+        let plan = outlook::plan(config, asset, None, &Remembered::default(), (session.clock)());
         writeln!(text, "\n{}  {}", paint(STRONG, &asset.name), asset.medium).unwrap_or_default();
         chain(&mut text, &plan);
     }

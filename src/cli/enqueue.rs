@@ -11,9 +11,10 @@ use super::said::{Exit, Said, usage};
 use super::session::Session;
 use super::wire::Opened;
 use super::{show, typed};
+use crate::daemon::desk::ask;
 use crate::domain::job::JobId;
 use crate::domain::time::{after, between, from_text, spoken, to_text};
-use crate::store::{JobRow, JobStory, NewJob, Store, StoreError};
+use crate::store::{JobRow, JobStory, NewJob, Store};
 
 /// How often a job is looked at while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(200);
@@ -85,12 +86,7 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
         max_runs: args.max_runs,
     };
     let opened = session.open().await?;
-    let id = match opened.store.enqueue(&job).await {
-        Ok(id) => id,
-        // What the schema refuses in a new job is a wrong word in it.
-        Err(StoreError::Refused { sentence }) => return Err(usage(sentence)),
-        Err(error) => return Err(error.into()),
-    };
+    let id = opened.desk().enqueue(job.clone()).await.map_err(typed::wrong)?;
     if args.wait {
         eprintln!("job {id}: {} for {}", job.asset, job.slug);
         return wait(&opened, id, timeout).await;
@@ -131,7 +127,7 @@ async fn wait(opened: &Opened, id: JobId, timeout: Duration) -> anyhow::Result<S
     let mut complained = false;
     loop {
         let story = read(opened, id).await?;
-        if show::is_settled(&story.job) {
+        if ask::is_settled(&story.job) {
             spinner.finish_and_clear();
             let said = show::tell(opened, &story);
             let exit = if story.job.status == "done" { Exit::Done } else { Exit::Failed };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::said::told;
@@ -24,6 +24,8 @@ pub(super) struct Force {
     config: Mutex<Arc<Config>>,
     store: Arc<SqliteStore>,
     clock: Clock,
+    /// Tells whoever else goes by the configuration.
+    announce: watch::Sender<Arc<Config>>,
     replace: Box<dyn Fn(Book) + Send + Sync>,
 }
 
@@ -34,6 +36,7 @@ impl Force {
             config: Mutex::new(Arc::new(opened.config.clone())),
             store: Arc::clone(&opened.store),
             clock: Arc::clone(&opened.clock),
+            announce: watch::Sender::new(Arc::new(opened.config.clone())),
             replace: Box::new(replace),
         })
     }
@@ -51,7 +54,13 @@ impl Force {
         (self.replace)(book);
         warn_of_idle_chains(&config, &self.clock);
         *in_force = Arc::new(config);
+        self.announce.send_replace(Arc::clone(&in_force));
         Ok(())
+    }
+
+    /// The configuration in force, as it changes.
+    pub(super) fn announced(&self) -> watch::Receiver<Arc<Config>> {
+        self.announce.subscribe()
     }
 
     /// Takes keys that are written anew in their files, as tokens of an hour are, for as long as the daemon runs. The
@@ -90,6 +99,7 @@ impl Force {
             }
             // Also where it cannot be used: it is complained of once.
             *in_force = Arc::new(fresh);
+            self.announce.send_replace(Arc::clone(&in_force));
         }
     }
 }

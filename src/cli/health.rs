@@ -1,21 +1,14 @@
 //! `health`: how every asset and every provider is doing.
 
-use std::collections::BTreeMap;
+use serde_json::json;
 
-use serde_json::{Value, json};
-
-use super::budgets::Money;
-use super::measured::Measured;
-use super::providers::{self, Standing};
-use super::remembered::Remembered;
 use super::said::{Exit, STRONG, Said, paint, table};
 use super::session::Session;
-use super::show;
+use super::{measured, providers, show};
 use crate::config::Config;
-use crate::domain::asset::Asset;
-use crate::domain::budget::{Scope, Spending};
-use crate::domain::health::AssetHealth;
-use crate::domain::time::{Timestamp, to_text};
+use crate::daemon::desk::standing::standings;
+use crate::daemon::desk::{Doing, Measured, Remembered, Standing};
+use crate::domain::time::Timestamp;
 use crate::store::{AssetCount, Store};
 
 /// Say how every asset and every provider is doing
@@ -44,10 +37,10 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let remembered = opened.store.asset_health().await?;
     let counts = opened.store.counts(now).await?;
     let wanted = config.assets.iter().filter(|asset| only.is_none_or(|only| only.name == asset.name));
-    let of_providers = Remembered::read(&opened, now).await?;
+    let of_providers = Remembered::read(opened.store.as_ref(), now).await?;
     let spending = &of_providers.spending;
     let assets: Vec<Doing> = wanted.map(|asset| Doing::of(asset, &remembered, &counts, spending)).collect();
-    let mut providers = providers::standings(config, &of_providers, now);
+    let mut providers = standings(config, &of_providers, now);
     providers.retain(|one| match only {
         Some(only) => only.chain.providers().contains(&one.provider.name),
         None => one.is_used(config),
@@ -57,7 +50,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
         let name = paint(STRONG, &asset.asset.name);
         let spent = asset.money.said();
         let spent = if spent.is_empty() { spent } else { format!("; {spent}") };
-        text.push_str(&format!("{name}  {}\n  {}{spent}\n", asset.sentence(now), asset.spell_counts()));
+        text.push_str(&format!("{name}  {}\n  {}{spent}\n", asset.sentence(now), spell_counts(asset)));
     }
     text.push('\n');
     let costs = providers.iter().any(|one| !one.spent().is_empty());
@@ -67,8 +60,8 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     text.push_str(&table(&header, providers.iter().map(|one| row(one, costs, now))));
     let orphans = orphans(config, &counts);
     text.push_str(&orphans);
-    let vitals = Measured::take(&opened, &counts, now).await?;
-    text.push_str(&vitals.text(now));
+    let vitals = Measured::take(&opened.desk(), &counts, now).await?;
+    text.push_str(&measured::text(&vitals, now));
     let json = json!({
         "queue": vitals.json(now),
         "assets": assets.iter().map(|asset| asset.json(now)).collect::<Vec<_>>(),
@@ -78,71 +71,20 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     Ok(Said { text, json, exit: if bad { Exit::Failed } else { Exit::Done } })
 }
 
-/// How one asset is doing.
-struct Doing<'a> {
-    asset: &'a Asset,
-    health: AssetHealth,
-    counts: BTreeMap<&'a str, i64>,
-    due: i64,
-    money: Money<'a>,
-}
-
-impl<'a> Doing<'a> {
-    fn of(
-        asset: &'a Asset,
-        remembered: &[AssetHealth],
-        counts: &'a [AssetCount],
-        spending: &'a Spending,
-    ) -> Self {
-        let health = remembered.iter().find(|health| health.asset == asset.name).cloned();
-        let mine = || counts.iter().filter(|count| count.asset == asset.name.as_str());
-        Self {
-            asset,
-            health: health.unwrap_or_else(|| AssetHealth::unknown(asset.name.clone())),
-            counts: mine().map(|count| (count.status.as_str(), count.count)).collect(),
-            due: mine().map(|count| count.due).sum(),
-            money: Money { scope: Scope::Asset, name: asset.name.as_str(), budget: asset.budget, spending },
-        }
-    }
-
-    fn sentence(&self, now: Timestamp) -> String {
-        self.health.sentence(self.asset.chain.primary(), now)
-    }
-
-    /// `3 pending (2 due), 1 manual`.
-    fn spell_counts(&self) -> String {
-        let spell = |(status, count): (&&str, &i64)| match (*status, self.due) {
-            ("pending", due) if due < *count => format!("{count} pending ({due} due)"),
-            (status, _) => format!("{count} {}", show::colour(status)),
-        };
-        let parts: Vec<String> = self.counts.iter().map(spell).collect();
-        if parts.is_empty() { "no jobs".to_owned() } else { parts.join(", ") }
-    }
-
-    fn json(&self, now: Timestamp) -> Value {
-        let health = &self.health;
-        json!({
-            "asset": self.asset.name,
-            "sentence": self.sentence(now),
-            "primary": self.asset.chain.primary(),
-            "lastSuccessAt": health.last_success_at.map(to_text),
-            "lastFailureAt": health.last_failure_at.map(to_text),
-            "lastError": health.last_error,
-            "lastResolvedSource": health.last_resolved_source,
-            "lastFallbackUsed": health.last_fallback_used,
-            "primaryLastFailureAt": health.primary_last_failure_at.map(to_text),
-            "primaryLastError": health.primary_last_error,
-            "jobs": self.counts,
-            "due": self.due,
-            "spending": self.money.json(),
-        })
-    }
+/// `3 pending (2 due), 1 manual`.
+fn spell_counts(doing: &Doing<'_>) -> String {
+    let spell = |(status, count): (&&str, &i64)| match (*status, doing.due) {
+        ("pending", due) if due < *count => format!("{count} pending ({due} due)"),
+        (status, _) => format!("{count} {}", show::colour(status)),
+    };
+    let parts: Vec<String> = doing.counts.iter().map(spell).collect();
+    if parts.is_empty() { "no jobs".to_owned() } else { parts.join(", ") }
 }
 
 fn row(one: &Standing<'_>, costs: bool, now: Timestamp) -> Vec<String> {
     let mut row = vec![one.provider.name.to_string(), one.state()];
     row.extend(costs.then(|| one.spent()));
-    row.push(one.last_error(now));
+    row.push(providers::last_error(one, now));
     row
 }
 

@@ -18,7 +18,6 @@ mod migrate;
 mod online;
 mod plan;
 mod providers;
-mod remembered;
 mod resolve;
 mod retiring;
 mod retry;
@@ -27,6 +26,7 @@ pub mod serve;
 mod session;
 mod show;
 mod signals;
+mod site;
 mod typed;
 pub mod wire;
 

@@ -1,22 +1,16 @@
 //! `providers`: who can be called, and the operator's hand on them.
 
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::budgets::Money;
-use super::remembered::Remembered;
 use super::said::{Said, preview, table, usage};
 use super::session::Session;
 use super::wire::Opened;
 use super::{jobs, typed};
-use crate::config::Config;
-use crate::domain::breaker::ProviderHealth;
-use crate::domain::budget::{Budget, Reservation, Scope};
-use crate::domain::chain::Chain;
-use crate::domain::plan::{Circumstances, Decision, Known, draw};
+use crate::daemon::desk::standing::standings;
+use crate::daemon::desk::{Remembered, Standing};
 use crate::domain::provider::{Key, Provider};
 use crate::domain::time::{Timestamp, after, to_text};
-use crate::providers::usual_reservation;
 use crate::store::Store;
 
 /// List providers; pause, resume or reset one
@@ -112,7 +106,7 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
 
 async fn report(opened: &Opened, provider: &Provider, sentence: String) -> anyhow::Result<Said> {
     let now = (opened.clock)();
-    let remembered = Remembered::read(opened, now).await?;
+    let remembered = Remembered::read(opened.store.as_ref(), now).await?;
     let one = Standing::of(provider, &opened.config, &remembered, now);
     Ok(Said::fine(sentence, one.json()))
 }
@@ -121,7 +115,7 @@ async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
     let config = session.config()?;
     let now = (session.clock)();
     let remembered = match session.if_there(&config).await? {
-        Some(opened) => Remembered::read(&opened, now).await?,
+        Some(opened) => Remembered::read(opened.store.as_ref(), now).await?,
         None => Remembered::default(),
     };
     let mut listed = standings(&config, &remembered, now);
@@ -131,7 +125,7 @@ async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
         let makes = one.provider.medium.to_string();
         let mut row = vec![one.provider.name.to_string(), makes, one.state(), one.used_by(&config)];
         row.extend(costs.then(|| one.spent()));
-        row.push(one.last_error(now));
+        row.push(last_error(one, now));
         row
     };
     let mut header = vec!["PROVIDER", "MAKES", "STATE", "USED BY"];
@@ -141,106 +135,9 @@ async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
     Ok(Said::fine(text, json!(listed.iter().map(Standing::json).collect::<Vec<_>>())))
 }
 
-/// How every provider of the configuration stands, by name.
-pub(super) fn standings<'a>(
-    config: &'a Config,
-    remembered: &'a Remembered,
-    now: Timestamp,
-) -> Vec<Standing<'a>> {
-    config.providers.iter().map(|provider| Standing::of(provider, config, remembered, now)).collect()
-}
-
-/// How one provider stands.
-pub(super) struct Standing<'a> {
-    /// Who.
-    pub(super) provider: &'a Provider,
-    health: Option<&'a ProviderHealth>,
-    money: Money<'a>,
-    /// Why it would not be called now; `None` when it would.
-    shut: Option<String>,
-}
-
-impl<'a> Standing<'a> {
-    fn of(provider: &'a Provider, config: &Config, remembered: &'a Remembered, now: Timestamp) -> Self {
-        let health = remembered.health.iter().find(|health| health.provider == provider.name);
-        let spending = &remembered.spending;
-        // Its own budget alone: that of an asset keeps it from that asset only, which `plan` tells.
-        let user = config.assets.iter().find(|asset| asset.chain.providers().contains(&provider.name));
-        let call = user.and_then(|asset| usual_reservation(provider, asset));
-        let call = call.map(|call| Reservation { asset_budget: Budget::default(), ..call });
-        let used_up = call.and_then(|call| spending.used_up(&call, &provider.name, now));
-        // Asked of the plan, so that this list and a run never disagree.
-        let circumstances = Circumstances { medium: provider.medium, now, refused_before: &[] };
-        let shut = Chain::parse(&[provider.name.as_str()]).ok().and_then(|chain| {
-            let plan =
-                draw(&chain, None, circumstances, |_| Known { provider: Some(provider), health, used_up });
-            plan.links.into_iter().find_map(|link| match link.decision {
-                Decision::Skip(reason) => Some(reason.to_string()),
-                Decision::Call(_) => None,
-            })
-        });
-        let (name, budget) = (provider.name.as_str(), provider.budget);
-        let money = Money { scope: Scope::Provider, name, budget, spending };
-        Self { provider, health, money, shut }
-    }
-
-    /// `$0.20 of $5.00 today`.
-    pub(super) fn spent(&self) -> String {
-        self.money.said()
-    }
-
-    /// Whether it stands in some asset's chain.
-    pub(super) fn is_used(&self, config: &Config) -> bool {
-        config.assets.iter().any(|asset| asset.chain.providers().contains(&self.provider.name))
-    }
-
-    fn used_by(&self, config: &Config) -> String {
-        let mine = config.assets.iter().filter(|asset| asset.chain.providers().contains(&self.provider.name));
-        mine.map(|asset| asset.name.to_string()).collect::<Vec<_>>().join(", ")
-    }
-
-    /// `ready`, or why it would not be called now.
-    pub(super) fn state(&self) -> String {
-        let failures = self.health.map_or(0, |health| health.consecutive_failures);
-        match (&self.shut, failures) {
-            (Some(reason), _) => reason.clone(),
-            (None, 0) => "ready".to_owned(),
-            (None, 1) => "ready, 1 failure in a row".to_owned(),
-            (None, more) => format!("ready, {more} failures in a row"),
-        }
-    }
-
-    /// `3 minutes ago: HTTP 503`.
-    pub(super) fn last_error(&self, now: Timestamp) -> String {
-        let Some(health) = self.health else { return String::new() };
-        let (Some(at), Some(error)) = (health.last_failure_at, &health.last_error) else {
-            return String::new();
-        };
+/// `3 minutes ago: HTTP 503`.
+pub(super) fn last_error(one: &Standing<'_>, now: Timestamp) -> String {
+    one.last_error().map_or_else(String::new, |(at, error)| {
         format!("{}: {}", jobs::ago(&to_text(at), now), preview(error, 120))
-    }
-
-    /// For programs.
-    pub(super) fn json(&self) -> Value {
-        let health = self.health;
-        let at = |pick: fn(&ProviderHealth) -> Option<Timestamp>| health.and_then(pick).map(to_text);
-        json!({
-            "provider": self.provider.name,
-            "title": self.provider.title,
-            "makes": self.provider.medium,
-            "protocol": self.provider.protocol,
-            "model": self.provider.model,
-            "callable": self.shut.is_none(),
-            "why": self.shut,
-            "state": health.map_or("closed", |health| health.state.as_str()),
-            "consecutiveFailures": health.map_or(0, |health| health.consecutive_failures),
-            "lastSuccessAt": at(|health| health.last_success_at),
-            "lastFailureAt": at(|health| health.last_failure_at),
-            "lastError": health.and_then(|health| health.last_error.as_deref()),
-            "lastClass": health.and_then(|health| health.last_class.as_deref()),
-            "openUntil": at(|health| health.open_until),
-            "coolUntil": at(|health| health.cool_until),
-            "pausedUntil": at(|health| health.paused_until),
-            "spending": self.money.json(),
-        })
-    }
+    })
 }

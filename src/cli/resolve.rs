@@ -4,20 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytes::Bytes;
-use serde_json::{Value, json};
-use url::Url;
+use serde_json::json;
 
 use super::said::{Said, usage};
 use super::session::Session;
 use super::show::headline;
 use super::typed;
-use super::wire::{self, Opened};
-use crate::domain::ask::{Body, Checked};
-use crate::domain::asset::{Asset, Medium};
-use crate::domain::job::{Actor, JobId, JobStatus};
-use crate::media::Checker;
-use crate::store::{JobRow, Provided, Store, StoreError};
-use crate::vault::VaultKey;
+use crate::daemon::desk::Handed;
 
 /// The largest file a person hands in; larger ones belong to where they are served from.
 const LARGEST: u64 = 1 << 30;
@@ -51,70 +44,23 @@ pub(super) struct Args {
 pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
     let id = typed::job(&args.job)
         .ok_or_else(|| usage(format!("\"{}\" is no job's number; backstop manual lists them", args.job)))?;
-    let url = args.url.as_deref().map(address).transpose()?;
     let opened = session.existing().await?;
-    let job = resolvable(&opened, id).await?;
-    let provided = match (args.file, args.text, url) {
-        (Some(file), _, _) => by_body(&opened, &job, read(&file).await?).await?,
-        (None, Some(text), _) => by_body(&opened, &job, Body::Text(text)).await?,
-        (None, None, Some(url)) => {
-            Provided { url: Some(url), text: None, content_type: None, metadata: None }
+    let desk = opened.desk();
+    let handed = match (args.file, args.text, args.url) {
+        (Some(file), _, _) => {
+            desk.resolvable(id).await?;
+            Handed::File(read(&file).await?)
         }
+        (None, Some(text), _) => Handed::Text(text),
+        (None, None, Some(url)) => Handed::Address(url),
         (None, None, None) => return Err(usage("say what the asset is: --file, --text or --url")),
     };
-    opened.store.provide(id, &provided, (opened.clock)()).await?;
-    let story = opened.store.story(id).await?.ok_or(StoreError::NoSuchJob { job: id })?;
-    let place = story.job.url.as_deref().map(|url| format!("\n{url}")).unwrap_or_default();
-    Ok(Said::fine(format!("{}{place}", headline(&story.job)), json!(story.job)))
+    let job = desk.provide(id, handed).await.map_err(typed::wrong)?;
+    let place = job.url.as_deref().map(|url| format!("\n{url}")).unwrap_or_default();
+    Ok(Said::fine(format!("{}{place}", headline(&job)), json!(job)))
 }
 
-/// The job, if a person may provide it; asked before a file is kept for nothing.
-async fn resolvable(opened: &Opened, id: JobId) -> anyhow::Result<JobRow> {
-    let story = opened.store.story(id).await?.ok_or(StoreError::NoSuchJob { job: id })?;
-    let status = JobStatus::parse(&story.job.status);
-    let hint = match status {
-        Some(status) if status.may_become(JobStatus::Done, Actor::Person) => return Ok(story.job),
-        Some(JobStatus::Running) => format!("wait for it, or cancel it first: backstop cancel {id}"),
-        Some(_) | None => format!("to replace it, send it round again first: backstop retry {id}"),
-    };
-    anyhow::bail!("job {id} is {}; {hint}", story.job.status)
-}
-
-async fn by_body(opened: &Opened, job: &JobRow, body: Body) -> anyhow::Result<Provided> {
-    let asset = opened.config.assets.iter().find(|asset| asset.name.as_str() == job.asset);
-    let Some(asset) = asset else {
-        anyhow::bail!("this configuration knows no asset {}; provide its address with --url", job.asset);
-    };
-    if asset.medium != Medium::Text && matches!(body, Body::Text(_)) {
-        return Err(usage(format!("{} is no text ({}); use --file or --url", asset.name, asset.medium)));
-    }
-    let checker = Checker::new(asset.medium, &asset.accept).map_err(anyhow::Error::msg)?;
-    let checked = checker.check(body).await.map_err(|failure| {
-        anyhow::anyhow!("it is not accepted: {}; the rules are assets.{}.accept", failure.message, asset.name)
-    })?;
-    let metadata = Some(Value::Object(checked.measured.clone()));
-    let content_type = Some(checked.content_type.to_owned());
-    let (url, text) = match &checked.body {
-        Body::Text(text) => (None, Some(text.clone())),
-        Body::File(bytes) => (Some(keep(opened, asset, job, &checked, bytes.clone()).await?), None),
-    };
-    Ok(Provided { url, text, content_type, metadata })
-}
-
-/// Brings a file to the vault. It is named by its content, so that the same file handed in twice is kept once.
-async fn keep(
-    opened: &Opened,
-    asset: &Asset,
-    job: &JobRow,
-    checked: &Checked,
-    bytes: Bytes,
-) -> anyhow::Result<String> {
-    let digest = blake3::hash(&bytes).to_hex();
-    let key = VaultKey::new(&asset.name, &job.slug, JobId(job.id), digest.as_str(), checked.extension);
-    Ok(wire::vault(&opened.config)?.keep(&key, bytes).await?.url)
-}
-
-async fn read(file: &Path) -> anyhow::Result<Body> {
+async fn read(file: &Path) -> anyhow::Result<Bytes> {
     let named = || file.display().to_string();
     let facts = tokio::fs::metadata(file).await.with_context(named)?;
     anyhow::ensure!(facts.is_file(), "{} is no file", file.display());
@@ -124,13 +70,5 @@ async fn read(file: &Path) -> anyhow::Result<Body> {
         file.display(),
         facts.len()
     );
-    Ok(Body::File(Bytes::from(tokio::fs::read(file).await.with_context(named)?)))
-}
-
-fn address(typed: &str) -> anyhow::Result<String> {
-    let url = Url::parse(typed).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    match url {
-        Some(_) => Ok(typed.to_owned()),
-        None => Err(usage(format!("--url {typed}: write an address that begins with https:// or http://"))),
-    }
+    Ok(Bytes::from(tokio::fs::read(file).await.with_context(named)?))
 }

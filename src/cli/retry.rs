@@ -6,6 +6,7 @@ use super::said::{Exit, Said, usage};
 use super::session::Session;
 use super::typed;
 use super::wire::Opened;
+use crate::daemon::desk::DeskError;
 use crate::domain::job::JobId;
 use crate::store::{Store, StoreError};
 
@@ -34,12 +35,12 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let mut retried: Vec<JobId> = Vec::new();
     let mut refused = Vec::new();
     for job in &jobs {
-        match opened.store.retry(*job, wish.as_deref()).await {
+        match opened.desk().retry(*job, wish.as_deref()).await {
             Ok(()) => retried.push(*job),
-            Err(error @ (StoreError::Refused { .. } | StoreError::NoSuchJob { .. })) => {
+            Err(DeskError::Store(error @ (StoreError::Refused { .. } | StoreError::NoSuchJob { .. }))) => {
                 refused.push((*job, error.to_string()));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(typed::wrong(error)),
         }
     }
     if let ([], [(_, only)]) = (retried.as_slice(), refused.as_slice()) {

@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::config::{Config, Sources};
+use crate::daemon::desk::{Remembered, outlook};
 use crate::daemon::{Progress, Stop, kill_point};
 use crate::domain::plan::Decision;
 use crate::domain::time::Clock;
 
 use super::force::Force;
-use super::remembered::Remembered;
 use super::said::{told, usage};
-use super::{plan, signals, wire};
+use super::{signals, site, wire};
 
 /// Run the daemon: make what is asked for, until a signal stops it
 ///
@@ -46,6 +46,9 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let daemon = wire::daemon(&opened, stop.clone()).await?;
     let force = Force::new(&opened, daemon.reloader());
     let listening = signals::listen(stop.clone(), reload(sources, Arc::clone(&force)))?;
+    let parts =
+        site::Parts { config: force.announced(), progress: daemon.progress(), stop: stop.soon.clone() };
+    let answering = tokio::spawn(site::run(opened.clone(), parts));
     let following = tokio::spawn(force.follow_keys());
     let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
     // While it stops there are no passes to feed the watchdog with, so systemd must know that it stops.
@@ -63,6 +66,8 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     warn_of_idle_chains(&opened.config, &opened.clock);
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     let ended = daemon.serve().await;
+    // Whoever waits for an answer gets it while what runs is finished; the listener ends by itself.
+    answering.abort();
     stopping.abort();
     feeding.abort();
     following.abort();
@@ -76,7 +81,7 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
 /// A daemon without a key runs well and delivers nothing: its log should say why.
 pub(super) fn warn_of_idle_chains(config: &Config, clock: &Clock) {
     for asset in &config.assets {
-        let plan = plan::plan(config, asset, None, &Remembered::default(), clock());
+        let plan = outlook::plan(config, asset, None, &Remembered::default(), clock());
         let nobody = plan.links.iter().all(|link| matches!(link.decision, Decision::Skip(_)));
         // A chain that is `manual` alone is meant so.
         if nobody && !plan.links.is_empty() {

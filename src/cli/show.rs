@@ -9,10 +9,9 @@ use super::session::Session;
 use super::typed;
 use super::wire::Opened;
 use crate::config::Config;
+use crate::daemon::desk::ask;
 use crate::domain::chain::MANUAL;
 use crate::domain::job::JobStatus;
-use crate::domain::name::AssetName;
-use crate::domain::sentence;
 use crate::domain::time::{Timestamp, between, from_text, spoken};
 use crate::providers::prompt::Template;
 use crate::store::{AttemptRow, JobRow, JobStory, RunRow, Store, StoreError};
@@ -36,11 +35,6 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     Ok(tell(&opened, &story))
 }
 
-/// Whether nothing more happens to a job by itself.
-pub(super) fn is_settled(job: &JobRow) -> bool {
-    JobStatus::parse(&job.status).is_some_and(JobStatus::is_settled)
-}
-
 /// The story as people and programs read it.
 pub(super) fn tell(opened: &Opened, story: &JobStory) -> Said {
     let job = &story.job;
@@ -61,21 +55,7 @@ pub(super) fn tell(opened: &Opened, story: &JobStory) -> Said {
 
 /// The sentence on top.
 pub(super) fn headline(job: &JobRow) -> String {
-    if let Some(message) = &job.message {
-        return printable(message);
-    }
-    let status = JobStatus::parse(&job.status);
-    let (Ok(asset), Some(status)) = (AssetName::parse(&job.asset), status) else {
-        return format!("{} is {}", job.asset, job.status);
-    };
-    match status {
-        JobStatus::Pending => sentence::waits(&asset),
-        JobStatus::Running => sentence::under_way(&asset),
-        JobStatus::Done => sentence::ready(&asset),
-        JobStatus::Manual => sentence::needs_a_person(&asset),
-        JobStatus::Failed => sentence::failed(&asset),
-        JobStatus::Cancelled => sentence::cancelled(&asset),
-    }
+    printable(&ask::headline(job))
 }
 
 fn asked(text: &mut String, opened: &Opened, job: &JobRow) {

@@ -5,50 +5,37 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use super::said::usage;
-use crate::config::{Config, nearest};
+use crate::config::Config;
+use crate::daemon::desk::{self, DeskError};
 use crate::domain::asset::Asset;
 use crate::domain::job::JobId;
-use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::plan::Override;
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
 /// The asset, in any spelling.
 pub(super) fn asset<'c>(config: &'c Config, typed: &str) -> anyhow::Result<&'c Asset> {
-    let name = AssetName::parse(typed);
-    let found = name.as_ref().ok().and_then(|name| config.assets.iter().find(|asset| asset.name == *name));
-    found.ok_or_else(|| {
-        let known: Vec<&str> = config.assets.iter().map(|asset| asset.name.as_str()).collect();
-        let meant = name.map_or_else(|_| typed.to_owned(), |name| name.to_string());
-        usage(format!("unknown asset \"{typed}\"; {}", advice(&meant, &known, "the assets are ")))
-    })
+    desk::asset(config, typed).map_err(wrong)
 }
 
 /// The provider.
 pub(super) fn provider<'c>(config: &'c Config, typed: &str) -> anyhow::Result<&'c Provider> {
-    let name = ProviderName::parse(typed).ok();
-    let found = name.and_then(|name| config.providers.iter().find(|provider| provider.name == name));
-    found.ok_or_else(|| {
-        let known: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
-        let near = nearest(typed, &known).map(|near| format!("did you mean \"{near}\"?"));
-        let advice = near.unwrap_or_else(|| "backstop providers --all lists them".to_owned());
-        usage(format!("unknown provider \"{typed}\"; {advice}"))
-    })
+    desk::provider(config, typed).map_err(wrong)
 }
 
 /// A one-run override for an asset: `manual`, or a provider of its medium.
 pub(super) fn wish(config: &Config, asset: &Asset, typed: &str) -> anyhow::Result<Override> {
-    if Override::parse(typed) == Ok(Override::Manual) {
-        return Ok(Override::Manual);
+    desk::wish(config, asset, typed).map_err(wrong)
+}
+
+/// What the desk did not do, for whoever typed: a wrong word ends with another exit code than a wish that failed.
+pub(super) fn wrong(error: DeskError) -> anyhow::Error {
+    match error {
+        DeskError::Wish(sentence) => usage(sentence),
+        DeskError::Conflict(_) | DeskError::Unacceptable(_) | DeskError::Store(_) | DeskError::Vault(_) => {
+            error.into()
+        }
     }
-    let provider = provider(config, typed)?;
-    if provider.medium != asset.medium {
-        return Err(usage(format!(
-            "{} makes {} and cannot make {} ({}); name a provider of that medium",
-            provider.name, provider.medium, asset.name, asset.medium
-        )));
-    }
-    Ok(Override::Provider(provider.name.clone()))
 }
 
 /// The number of a job, with or without `#`.
@@ -81,13 +68,6 @@ pub(super) fn since(flag: &str, typed: &str, now: Timestamp) -> anyhow::Result<T
     };
     let delta = chrono::TimeDelta::from_std(back).unwrap_or(chrono::TimeDelta::MAX);
     Ok(now.checked_sub_signed(delta).unwrap_or(Timestamp::MIN_UTC))
-}
-
-fn advice(word: &str, known: &[&str], otherwise: &str) -> String {
-    nearest(word, known).map_or_else(
-        || format!("{otherwise}{}", known.join(", ")),
-        |near| format!("did you mean \"{near}\"?"),
-    )
 }
 
 #[cfg(test)]

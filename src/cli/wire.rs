@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use tokio::sync::watch;
 
 use crate::config::{Config, Database, Sources, load};
 use crate::daemon::book::Book;
+use crate::daemon::desk::{Desk, OpenVault};
 use crate::daemon::{Daemon, Parts, Stop};
 use crate::domain::time::Clock;
 use crate::providers::{Providers, catalog};
@@ -19,6 +21,7 @@ use crate::vault::{LocalVault, Vault};
 use super::said::usage;
 
 /// The configuration with its database open and up to date.
+#[derive(Clone)]
 pub struct Opened {
     /// The configuration.
     pub config: Config,
@@ -26,6 +29,24 @@ pub struct Opened {
     pub store: Arc<SqliteStore>,
     /// Where the present comes from.
     pub clock: Clock,
+}
+
+impl Opened {
+    /// What people ask of this database, under this configuration.
+    #[must_use]
+    pub fn desk(&self) -> Desk {
+        let (_, config) = watch::channel(Arc::new(self.config.clone()));
+        Desk::new(Arc::clone(&self.store) as Arc<dyn Store>, Arc::clone(&self.clock), config, open_vault())
+    }
+}
+
+/// How the vault that a configuration names is opened.
+#[must_use]
+pub fn open_vault() -> OpenVault {
+    Arc::new(|config| {
+        let vault = LocalVault::open(&config.vault.folder, config.vault.public_url.clone())?;
+        Ok(Arc::new(vault) as Arc<dyn Vault>)
+    })
 }
 
 /// Reads the configuration.
@@ -93,8 +114,7 @@ pub(super) fn there(config: &Config) -> anyhow::Result<&Path> {
 /// # Errors
 /// When its folder cannot be made.
 pub fn vault(config: &Config) -> anyhow::Result<Arc<dyn Vault>> {
-    let vault = LocalVault::open(&config.vault.folder, config.vault.public_url.clone());
-    Ok(Arc::new(vault.context("vault.url")?))
+    open_vault()(config).context("vault.url")
 }
 
 /// The configuration, compiled for the daemon.

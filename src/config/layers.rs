@@ -25,12 +25,15 @@ const DEFAULTS: &str = include_str!("defaults.toml");
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Keys of one word under a section, to tell `BACKSTOP_QUEUE_LEASE` (a slip) from a variable of somebody else.
-const SIMPLE_KEYS: [&str; 11] = [
+const SIMPLE_KEYS: [&str; 14] = [
     "queue_database",
     "queue_schedule",
     "queue_concurrency",
     "queue_lease",
     "queue_grace",
+    "web_listen",
+    "web_open_reading",
+    "web_hosts",
     "vault_url",
     "vault_public_url",
     "retention_done",

@@ -17,6 +17,7 @@ mod show;
 mod sources;
 mod spelling;
 mod vault;
+mod web;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,7 @@ pub use recurring::{Missed, Recurring};
 pub use secrets::Secrets;
 pub use sources::{FILE_VARIABLE, LOCAL_FILE, SYSTEM_FILE, Sources};
 pub use vault::Vault;
+pub use web::{Token, Web};
 
 use errors::Mistakes;
 use reader::{Item, Table};
@@ -44,6 +46,8 @@ pub struct Config {
     pub queue: Queue,
     /// The vault.
     pub vault: Vault,
+    /// The API and the page.
+    pub web: Web,
     /// Every asset, by name.
     pub assets: Vec<Asset>,
     /// Every provider of the catalog and of the operator, by label, used or not.
@@ -115,6 +119,7 @@ impl Config {
 fn read(context: &Context<'_>, mut root: Table<'_>, source: ReadFrom) -> Config {
     let queue = queue::read(context, root.section("queue"));
     let vault = vault::read(context, root.section("vault"));
+    let web = web::read(context, root.section("web"));
     let (known, secrets) = providers::read(context, root.section("providers"), queue.concurrency);
     let assets = assets::read(context, root.section("assets"), &known);
     let recurring = recurring::read(context, root.take("recurring"), &assets);
@@ -125,6 +130,7 @@ fn read(context: &Context<'_>, mut root: Table<'_>, source: ReadFrom) -> Config 
     Config {
         queue,
         vault,
+        web,
         assets: assets.into_values().flatten().collect(),
         providers: known.into_values().flatten().collect(),
         secrets,

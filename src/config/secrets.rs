@@ -165,14 +165,12 @@ pub(super) fn find(
 ) -> Key {
     let found = match wish {
         Wish::None => return Key::NotNeeded,
-        Wish::Environment(name) => in_environment(context, name),
+        Wish::Catalog(names) => by_catalog(context, provider, names),
         Wish::File(path) => {
             secrets.files.insert(provider.clone(), path.clone());
-            let said = in_file(path);
-            from_file(path).map(|value| (value, said.clone())).map_err(|why| format!("{said} ({why})"))
+            look(context, wish)
         }
-        Wish::Credential(name) => in_credentials(context, name),
-        Wish::Catalog(names) => by_catalog(context, provider, names),
+        Wish::Environment(_) | Wish::Credential(_) => look(context, wish),
     };
     match found {
         Ok((value, found_in)) => {
@@ -183,8 +181,25 @@ pub(super) fn find(
     }
 }
 
+/// Looks where one place is named.
+pub(super) fn look(context: &Context<'_>, wish: &Wish) -> Found {
+    match wish {
+        Wish::None => Err("nowhere".to_owned()),
+        Wish::Environment(name) => in_environment(context, name),
+        Wish::File(path) => {
+            let said = in_file(path);
+            from_file(path).map(|value| (value, said.clone())).map_err(|why| format!("{said} ({why})"))
+        }
+        Wish::Credential(name) => in_credentials(context, name),
+        Wish::Catalog(names) => {
+            let found = names.iter().find_map(|name| in_environment(context, name).ok());
+            found.ok_or_else(|| format!("environment variable {}", names.join(" or ")))
+        }
+    }
+}
+
 /// A key and where it was, or where it was not and why.
-type Found = Result<(SecretString, String), String>;
+pub(super) type Found = Result<(SecretString, String), String>;
 
 fn in_environment(context: &Context<'_>, name: &str) -> Found {
     let said = format!("environment variable {name}");

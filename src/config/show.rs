@@ -10,7 +10,7 @@ use crate::domain::budget::Budget;
 use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 
 use super::reader::spell;
-use super::{Config, Database, Recurring};
+use super::{Config, Database, Recurring, Token};
 
 impl Config {
     /// Everything in force as JSON, in the shape of the file. Keys are shown as `env LUMMI_API_KEY (set)`. Of the
@@ -32,6 +32,13 @@ impl Config {
                 "concurrency": self.queue.concurrency,
                 "lease": spell(self.queue.lease),
                 "grace": spell(self.queue.grace),
+            },
+            "web": {
+                "listen": self.web.listen.map_or("off".to_owned(), |address| address.to_string()),
+                "token": token(&self.web.token),
+                "read_token": token(&self.web.read_token),
+                "open_reading": self.web.open_reading,
+                "hosts": self.web.hosts,
             },
             "vault": {
                 "url": format!("file:{}", self.vault.folder.display()),
@@ -121,6 +128,14 @@ impl fmt::Display for Config {
         }
         let text = toml::to_string(&shown).map_err(|_| fmt::Error)?;
         f.write_str(&text)
+    }
+}
+
+fn token(token: &Token) -> Option<String> {
+    match token {
+        Token::Unset => None,
+        Token::Found { found_in, .. } => Some(format!("{found_in} (set)")),
+        Token::Missing { looked_in } => Some(format!("missing: {looked_in}")),
     }
 }
 

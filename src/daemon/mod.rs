@@ -4,6 +4,7 @@ mod attempt;
 mod board;
 pub mod book;
 mod claim;
+pub mod desk;
 mod ending;
 mod hands;
 mod keeping;

@@ -170,6 +170,9 @@ pub trait Store: Send + Sync {
     /// What is remembered of every provider.
     async fn provider_health(&self) -> Result<Vec<ProviderHealth>, StoreError>;
 
+    /// When the daemons of this queue last did something.
+    async fn pulse(&self) -> Result<Pulse, StoreError>;
+
     /// Pauses a provider until a time, or ends its pause.
     async fn pause(
         &self,

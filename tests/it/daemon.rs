@@ -54,7 +54,12 @@ impl Place {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstop"));
         command.arg(verb).current_dir(self.folder.path()).stdin(Stdio::null());
         // No key of this machine, and no colours.
-        command.env_clear().env("NO_COLOR", "1").envs(self.environment.iter().cloned());
+        // Nor a page, except where a test wants it: its port is one for the whole machine.
+        command
+            .env_clear()
+            .env("NO_COLOR", "1")
+            .env("BACKSTOP_WEB__LISTEN", "off")
+            .envs(self.environment.iter().cloned());
         command
     }
 

@@ -19,4 +19,5 @@ mod sound;
 mod sql_contract;
 mod support;
 mod vault;
+mod web;
 mod wire;

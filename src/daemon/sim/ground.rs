@@ -16,7 +16,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Stale, Store, StoreError, Written,
+    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
 };
 
 use super::law;
@@ -118,6 +118,11 @@ impl Store for SimStore {
             self.written().await;
         }
         Ok(claimed)
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        self.read().await?;
+        self.world.store.pulse().await
     }
 
     async fn renew(&self, held: &[Held], until: Timestamp) -> Result<Vec<Held>, StoreError> {

@@ -6,7 +6,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::job::JobId;
 use crate::domain::plan::tests::name;
 use crate::domain::time::to_text;
-use crate::store::{Entry, NewJob, NewTick};
+use crate::store::{Entry, NewJob, NewTick, Pulse};
 
 fn tick(second: u64, job: Option<NewJob>) -> NewTick {
     NewTick { schedule: "monday".to_owned(), tick: at(second), job, now: at(second) }
@@ -152,4 +152,16 @@ pub(in crate::store) async fn the_version_moves_with_every_write(subject: impl S
     store.next_due_at(&[asset("social-text")], at(9)).await.expect("reads");
     assert_eq!(scene.claim("w", 9).await, []);
     assert_eq!(store.version().await.expect("reads"), last, "nothing was found, so nothing was written");
+}
+
+pub(in crate::store) async fn the_pulse_is_when_runs_began_and_ended(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    let store = scene.store();
+    let pulse = async || store.pulse().await.expect("reads");
+    assert_eq!(pulse().await, Pulse::default());
+    scene.job("a").await;
+    let claim = scene.claim_one("w", 1).await;
+    assert_eq!(pulse().await, Pulse { last_claim_at: Some(at(1)), last_finish_at: None });
+    scene.finish(&claim, done("https://x.example/a"), 2).await;
+    assert_eq!(pulse().await, Pulse { last_claim_at: Some(at(1)), last_finish_at: Some(at(2)) });
 }

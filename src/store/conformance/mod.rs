@@ -60,6 +60,7 @@ macro_rules! suite {
             keeping: the_probe_is_leased_to_one_job,
             keeping: a_pause_and_a_reset,
             keeping: the_version_moves_with_every_write,
+            keeping: the_pulse_is_when_runs_began_and_ended,
         }
     };
     ($empty:expr => $($file:ident: $case:ident,)*) => {

@@ -24,7 +24,7 @@ use crate::domain::time::{Clock, Timestamp};
 use super::claim::Held;
 use super::{
     AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Stale, Store, StoreError, Written,
+    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -146,6 +146,10 @@ impl Store for MemoryStore {
 
     async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         Ok(self.look(|tables| tables.stale_staged(before, limit)))
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        Ok(self.look(Tables::pulse))
     }
 
     async fn unstage(&self, keys: &[String]) -> Result<(), StoreError> {

@@ -12,6 +12,7 @@ use crate::domain::health::AssetHealth;
 use crate::domain::job::{AttemptId, Job, JobId, JobStatus, RunId};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::time::Timestamp;
+use crate::store::Pulse;
 use crate::store::claim::LeaseToken;
 
 /// Everything that is remembered.
@@ -155,6 +156,14 @@ pub(crate) struct TickRecord {
 }
 
 impl Tables {
+    /// When a run was last opened, and when one last ended.
+    pub(crate) fn pulse(&self) -> Pulse {
+        Pulse {
+            last_claim_at: self.runs.values().map(|run| run.started_at).max(),
+            last_finish_at: self.runs.values().filter_map(|run| run.finished_at).max(),
+        }
+    }
+
     /// The number of a new run; like a rowid, that of a deleted one is free again.
     pub(super) fn next_run(&self) -> RunId {
         RunId(self.runs.keys().next_back().map_or(1, |last| last.0 + 1))

@@ -70,14 +70,6 @@ impl SqliteStore {
         desk::execute(&self.pools.writer, statement).await
     }
 
-    /// When the daemons of this queue last did something.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn pulse(&self) -> Result<Pulse, StoreError> {
-        care::pulse(&self.pools.readers).await
-    }
-
     /// Closes every connection; the last one folds the write-ahead log into the file.
     pub async fn close(&self) {
         self.watch.close().await;
@@ -180,6 +172,10 @@ impl Store for SqliteStore {
 
     async fn tend(&self) -> Result<(), StoreError> {
         care::fold(&self.pools.writer).await
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        care::pulse(&self.pools.readers).await
     }
 
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {

@@ -21,17 +21,31 @@ fn keys_and_tables() {
     check("[queues]\n", "queues: unknown key; did you mean \"queue\"?");
     check(
         "colour = 1\n",
-        "colour: unknown key; the tables known here are queue, vault, assets, providers, retention, on_manual, \
+        "colour: unknown key; the tables known here are queue, web, vault, assets, providers, retention, on_manual, \
          recurring, log",
     );
     check(
-        "[web]\nlisten = \"127.0.0.1:1\"\n",
-        "web: unknown key; the tables known here are queue, vault, assets, \
-         providers, retention, on_manual, recurring, log",
+        "[web]\nlisten = \"8790\"\n",
+        "web.listen: is no address to listen on; write \"127.0.0.1:8790\", or \"off\"",
+    );
+    check(
+        "[web]\nlisten = \"0.0.0.0:8790\"\nopen_reading = true\n",
+        "web.open_reading: would let everybody who reaches 0.0.0.0:8790 read prompts, errors and files; \
+         listen on 127.0.0.1, or hand out web.read_token",
+    );
+    check(
+        "[web]\nhosts = [\"https://backstop.example.org\"]\n",
+        "web.hosts[0]: is no host's name; write the name alone, without https:// and port: \
+         \"backstop.example.org\"",
+    );
+    check(
+        "[web]\ntoken = \"abc\"\n",
+        "web.token: a key must not stand in the configuration, which is backed up, shared and shown; \
+         write { env = \"NAME\" }, { file = \"/path\" } or { credential = \"NAME\" }; false where none is needed",
     );
     check(
         "\"a[99999999999]\" = 1\n",
-        "\"a[99999999999]\": unknown key; the tables known here are queue, vault, assets, \
+        "\"a[99999999999]\": unknown key; the tables known here are queue, web, vault, assets, \
          providers, retention, on_manual, recurring, log",
     );
     check("[queue]\nshedule = \"* * * * *\"\n", "queue.shedule: unknown key; did you mean \"schedule\"?");
