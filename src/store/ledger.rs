@@ -107,6 +107,16 @@ pub struct Staging {
     pub output: String,
 }
 
+/// A file that was staged and never delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// Its name in the vault, as the row has it.
+    pub key: String,
+    /// The job that the row says it was made for, and that job's asset; `None` where there is no such job. Anybody can
+    /// write the row: only a key that names this very job is its file.
+    pub owner: Option<(AssetName, JobId)>,
+}
+
 /// What is known of an attempt before its verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptFacts {

@@ -32,7 +32,7 @@ pub use desk::{
 };
 pub use error::StoreError;
 pub use ledger::{
-    AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Slot, Staging, Written,
+    AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Slot, Staging, Stale, Written,
 };
 
 /// The files of a database.
@@ -146,9 +146,9 @@ pub trait Store: Send + Sync {
     /// known for 400 days more.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Keys of the vault that were staged before a time and never delivered, oldest first; those of runs that are
-    /// open are not among them.
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
+    /// Files that were staged before a time and never delivered, oldest first; those of runs that are open are not
+    /// among them.
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError>;
 
     /// Forgets staged keys whose files are gone.
     async fn unstage(&self, keys: &[String]) -> Result<(), StoreError>;

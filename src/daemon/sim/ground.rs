@@ -17,7 +17,7 @@ use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
     AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
 };
 
 use super::law;
@@ -83,7 +83,7 @@ impl SimStore {
         if !world.plan.store_fails || world.is_healed() {
             return Ok(());
         }
-        let now = world.now();
+        let now = world.time();
         let lasting = world.facts(|facts| facts.store_fails_until.is_some_and(|until| until > now));
         if (lasting && world.likely(share)) || world.likely(BUSY * share) {
             world.is_troubled();
@@ -110,8 +110,11 @@ impl Store for SimStore {
         if due {
             self.write().await?;
         }
+        self.world.facts(|facts| facts.owners.insert(request.owner.clone(), Arc::clone(&self.life)));
+        let owners = law::owners_of(&self.world);
         let claimed = self.world.store.claim_due(request).await?;
         law::jobs_were_claimed(&self.world, &self.life.name, &claimed);
+        law::nobody_was_robbed(&self.world, &owners, &claimed);
         if due {
             self.written().await;
         }
@@ -172,7 +175,7 @@ impl Store for SimStore {
         self.world.store.usages(asked, owner, now).await
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         self.read().await?;
         self.world.store.stale_staged(before, limit).await
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::ask::Ask;
 use crate::domain::breaker::{BreakerState, Gate, ProviderHealth};
-use crate::domain::budget::{Scope, Span};
+use crate::domain::budget::{Counter, Scope, Span, cost_of_verdict};
 use crate::domain::failure::{FailureClass, Verdict};
 use crate::domain::job::{AttemptId, JobId, JobStatus, RunId};
 use crate::domain::name::ProviderName;
@@ -14,13 +14,17 @@ use crate::domain::pace::Window;
 use crate::domain::provider::{Provider, Repeat};
 use crate::domain::time::{Timestamp, after, before, to_text};
 use crate::store::memory::tables::{AttemptRecord, JobRecord, Tables};
-use crate::store::{AttemptFacts, Claimed, Ending, Entry, Recorded, Written};
+use crate::store::{AttemptFacts, Claimed, Ending, Entry, PastAttempt, Recorded, Written};
 
+use super::house::House;
 use super::vendor::{POISON, RENDERS, repeat_of};
 use super::world::World;
 
 /// A worker may not know yet what another one wrote this long ago.
 const NEWS: Duration = Duration::from_secs(3);
+
+/// Whose clock is behind knows it later still.
+const SKEW: Duration = Duration::from_millis(2 * super::life::SKEW.unsigned_abs());
 
 /// Nor anybody anything this long after trouble with the store, a crash or a standstill.
 const AFTERMATH: Duration = Duration::from_secs(90);
@@ -95,6 +99,13 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
     world.law(!seen.knows_operation, || {
         format!("{provider} is called anew although an operation of this link is known ({key})")
     });
+    let waits = world.facts(|facts| facts.in_hand.get(&place.run).copied());
+    let open = waits.filter(|id| {
+        world.store.look(|tables| tables.attempts.get(&id.0).is_some_and(AttemptRecord::is_open))
+    });
+    world.law(open.is_none(), || {
+        format!("{provider} is called although an output of this run is in hand ({key})")
+    });
     let began = seen.row.unwrap_or(now);
     if !seen.forced {
         the_gate_is_heeded(world, provider, &seen, began, key);
@@ -112,7 +123,9 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
         underway.probes = Some((provider.clone(), key.clone()));
         // The call of a worker that stood still outlives its probe.
         let aftermath = world.facts(|facts| facts.trouble_at).is_some_and(|at| after(at, AFTERMATH) > now);
-        let lawful = at_once == 1 || aftermath;
+        // Whose clock is ahead, or was set forward, sees the end of a probe's time before its holder does.
+        let clocks = world.plan.clocks_differ || world.plan.clock_is_set;
+        let lawful = at_once == 1 || aftermath || (at_once == 2 && clocks);
         world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
     }
     underway.among = the_pace_is_kept(world, provider, seen.job, key);
@@ -209,14 +222,17 @@ impl Seen {
 fn the_gate_is_heeded(world: &World, provider: &ProviderName, seen: &Seen, began: Timestamp, key: &str) {
     let Some(health) = &seen.health else { return };
     let is_probe = health.probe.is_some_and(|probe| probe.job == seen.job);
+    let skew = if world.plan.clocks_differ { SKEW } else { Duration::ZERO };
     let gate = health.gate(began, "f1");
+    // Its clock may have shown the end of the wait already.
+    let is_probe = is_probe || health.gate(after(began, skew), "f1") == Gate::Pass;
     // A late failure of another job may open the breaker again under a probe that was just given.
     if gate == Gate::Pass || is_probe {
         return;
     }
     let (shut_since, trouble_at) =
         world.facts(|facts| (facts.shut_since.get(provider).copied(), facts.trouble_at));
-    let old_news = shut_since.is_some_and(|since| after(since, NEWS) < began);
+    let old_news = shut_since.is_some_and(|since| after(after(since, NEWS), skew) < began);
     let aftermath = trouble_at.is_some_and(|at| after(at, AFTERMATH) > began);
     world.law(!old_news || aftermath, || {
         let since = shut_since.map(to_text).unwrap_or_default();
@@ -235,7 +251,42 @@ pub(super) fn jobs_were_claimed(world: &World, who: &str, claimed: &Claimed) {
         world.count(|count| count.takeovers += u64::from(deaths > 0));
         let known =
             claim.run.past.iter().filter(|past| past.status == "accepted" && past.operation.is_some());
-        world.facts(|facts| facts.adopted.extend(known.map(|past| AttemptId(past.id))));
+        world.facts(|facts| {
+            facts.adopted.extend(known.map(|past| AttemptId(past.id)));
+            let waits = |past: &&PastAttempt| {
+                let open = matches!(past.status.as_str(), "started" | "accepted");
+                open && past.staged.as_ref().is_some_and(|staged| facts.spool.contains_key(&staged.key))
+            };
+            if let Some(past) = claim.run.past.iter().find(waits) {
+                facts.in_hand.insert(run, AttemptId(past.id));
+                facts.count.found_again += 1;
+            }
+        });
+    }
+}
+
+/// Who holds which job.
+pub(super) fn owners_of(world: &World) -> BTreeMap<JobId, String> {
+    world.store.look(|tables| {
+        let running = tables.jobs.values().filter(|job| job.status == JobStatus::Running);
+        running.filter_map(|job| Some((job.id, job.lease.as_ref()?.owner.clone()))).collect()
+    })
+}
+
+/// No job was taken from a worker that lives and could renew its lease, whatever the clock says.
+pub(super) fn nobody_was_robbed(world: &World, owners: &BTreeMap<JobId, String>, claimed: &Claimed) {
+    let (time, unwell_at) = (world.time(), world.facts(|facts| facts.unwell_at));
+    if unwell_at.is_some_and(|at| after(at, AFTERMATH) > time) {
+        return;
+    }
+    for claim in &claimed.claims {
+        let Some(owner) = owners.get(&claim.job.id) else { continue };
+        let holder = world.facts(|facts| facts.owners.get(owner).cloned());
+        let robbed = holder.filter(|holder| holder.could_renew());
+        world.law(robbed.is_none(), || {
+            let name = robbed.map(|holder| holder.name.clone()).unwrap_or_default();
+            format!("job {} was taken from {name}, which lives", claim.job.id)
+        });
     }
 }
 
@@ -287,15 +338,24 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
             Entry::Settle(result) => {
                 let facts = &result.facts;
                 let class = result.class.unwrap_or_default();
-                world.tell(format!("{who} settles {} of job {}: {class}", facts.provider, facts.job));
+                let why = result.error.as_deref().unwrap_or_default();
+                world.tell(format!("{who} settles {} of job {}: {class}: {why}", facts.provider, facts.job));
                 let adopted = result.row.filter(|row| world.facts(|facts| facts.adopted.contains(row)));
                 let given_up = result.error.as_deref().is_some_and(|why| why.contains("the worker died"));
+                let waits =
+                    result.row.filter(|row| world.facts(|known| known.in_hand.get(&facts.run) == Some(row)));
+                world.law(waits.is_none() || !given_up, || {
+                    format!("an output of {} was in hand, and nobody delivered it", facts.provider)
+                });
                 world.law(adopted.is_none() || !given_up, || {
                     format!("an operation of {} was known, and nobody asked after it", facts.provider)
                 });
             }
             Entry::FreeProbe { provider, probe } => {
                 world.tell(format!("{who} gives back the probe of {provider} with job {}", probe.job));
+            }
+            Entry::Begin { .. } if matches!(answer, Recorded::OverBudget(_)) => {
+                world.count(|count| count.over_budget += 1);
             }
             Entry::Begin { facts, .. } => was_turned_away(world, who, facts, answer),
             Entry::Enter(facts) => was_turned_away(world, who, facts, answer),
@@ -369,12 +429,13 @@ pub(super) fn something_was_written(world: &World) {
 }
 
 /// What must hold of every row at any time.
-pub(super) fn every_row_is_lawful(world: &World, providers: &[Provider]) {
+pub(super) fn every_row_is_lawful(world: &World, house: &House) {
+    let providers = house.providers();
     world.store.look(|tables| {
         for job in tables.jobs.values() {
             a_job_is_lawful(world, tables, job);
         }
-        the_money_is_right(world, tables);
+        the_money_is_right(world, tables, house);
         for run in tables.runs.values() {
             let of_run = tables.attempts.values().filter(|attempt| attempt.run == run.id);
             let mut paid: Vec<&AttemptRecord> = of_run
@@ -426,21 +487,32 @@ fn a_repeat_is_lawful(world: &World, providers: &[Provider], first: &AttemptReco
     world.law(lawful, || format!("{}: it was repeated after {:?} {:?}", place(), first.status, first.class));
 }
 
-/// What is put aside is what calls under way may cost, and nothing more.
-fn the_money_is_right(world: &World, tables: &Tables) {
-    let mut reserved: BTreeMap<(String, &str, String), i64> = BTreeMap::new();
-    for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
+/// What is put aside is what calls under way may cost, and nothing more; what is spent is the sum of the ledger; and
+/// both together are within every budget.
+fn the_money_is_right(world: &World, tables: &Tables, house: &House) {
+    let mut sums: BTreeMap<(String, &str, String), Counter> = BTreeMap::new();
+    for attempt in tables.attempts.values().filter(|attempt| attempt.asset.is_some()) {
         let asset = attempt.asset.as_ref().map(|asset| (Scope::Asset, asset.to_string()));
         for (scope, name) in asset.into_iter().chain([(Scope::Provider, attempt.provider.to_string())]) {
             for span in Span::ALL {
                 let key = (span.period(attempt.started_at), scope.as_str(), name.clone());
-                *reserved.entry(key).or_default() += attempt.reserved_micros;
+                let sum = sums.entry(key).or_default();
+                if attempt.is_open() {
+                    sum.reserved += attempt.reserved_micros;
+                } else {
+                    let unknown = attempt.status == "unknown";
+                    sum.spent += cost_of_verdict(unknown, attempt.reserved_micros, attempt.cost_micros);
+                }
             }
         }
     }
     for (key, counter) in &tables.spending {
-        let open = reserved.get(key).copied().unwrap_or(0);
-        world.law(counter.reserved == open, || format!("{key:?} reserves {}, not {open}", counter.reserved));
+        let sum = sums.get(key).copied().unwrap_or_default();
+        world.law(*counter == sum, || format!("{key:?} counts {counter:?}, and the ledger {sum:?}"));
+        let budget = house.budget(key.1, &key.2);
+        let limit = if key.0.len() == "2026-11".len() { budget.month_micros } else { budget.day_micros };
+        let within = limit.is_none_or(|limit| counter.used() <= limit);
+        world.law(within, || format!("{key:?} counts {counter:?}, and its budget is {limit:?}"));
     }
 }
 
@@ -452,6 +524,10 @@ pub(super) fn everything_has_ended(world: &World) {
     });
     world.law(left.is_empty(), || format!("not every job has ended: {}", left.join(", ")));
     world.store.look(|tables| {
+        // What is put aside for those below is checked with the rest of the money.
+        let open = tables.attempts.values().any(|attempt| attempt.is_open());
+        let reserved: i64 = tables.spending.values().map(|counter| counter.reserved).sum();
+        world.law(open || reserved == 0, || format!("{reserved} stays put aside, and no call is under way"));
         for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
             // Only what was begun for a job that a person took away may stay without a verdict.
             let run = tables.runs.get(&attempt.run);

@@ -26,7 +26,7 @@ use crate::domain::time::{Clock, Timestamp};
 use super::claim::Held;
 use super::{
     AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -161,7 +161,7 @@ impl Store for MemoryStore {
         Ok(self.change(|tables| tables.prune(before, limit)))
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         Ok(self.look(|tables| tables.stale_staged(before, limit)))
     }
 

@@ -40,7 +40,7 @@ use crate::domain::time::Timestamp;
 use super::claim::Held;
 use super::{
     AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -174,7 +174,7 @@ impl Store for SqliteStore {
         ledger::prune(&self.pools.writer, before, limit).await
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         staged::stale(&self.pools.readers, before, limit).await
     }
 

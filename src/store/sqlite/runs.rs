@@ -36,7 +36,9 @@ const ADOPTED_RUNS: &str = "
     WHERE r.finished_at IS NULL";
 
 const PAST_ATTEMPTS: &str = "
-    SELECT a.id, a.run_id, a.position, a.provider, a.status, a.class, a.error, a.operation, a.fingerprint,
+    SELECT a.id, a.run_id, a.position, substr(a.provider, 1, 200) AS provider, substr(a.status, 1, 40) AS status,
+        substr(a.class, 1, 40) AS class, substr(a.error, 1, 4000) AS error, substr(a.operation, 1, 4000) AS operation,
+        substr(a.fingerprint, 1, 400) AS fingerprint,
         s.key, s.output
     FROM json_each($1) AS r JOIN attempts AS a ON a.run_id = r.value
     LEFT JOIN staged AS s ON s.attempt_id = a.id AND s.run_id = a.run_id AND octet_length(s.output) <= 1048576
