@@ -208,15 +208,7 @@ impl<S: Subject> Life<S> {
             }
             Choice::Stage { back } => {
                 let (claim, attempt) = call_at(*back)?;
-                let staging = Staging {
-                    token: claim.token.clone(),
-                    job: claim.job.id,
-                    run: claim.run.id,
-                    attempt: Some(attempt),
-                    key: format!("file-of-{attempt}.png"),
-                    output: format!("{{\"at\":{}}}", self.second),
-                };
-                (None, Entry::Stage(Box::new(staging)))
+                (None, Entry::Stage(Box::new(self.staging(claim, attempt))))
             }
             Choice::FreeProbe { back } => {
                 let (provider, probe) = self.probe_at(*back)?;
@@ -248,6 +240,17 @@ impl<S: Subject> Life<S> {
                 (None, Entry::Finish(Box::new(end)))
             }
         })
+    }
+
+    fn staging(&self, claim: &Claim, attempt: AttemptId) -> Staging {
+        Staging {
+            token: claim.token.clone(),
+            job: claim.job.id,
+            run: claim.run.id,
+            attempt: Some(attempt),
+            key: format!("file-of-{attempt}.png"),
+            output: format!("{{\"at\":{}}}", self.second),
+        }
     }
 
     /// A probe that somebody wanted, had or lost.

@@ -198,7 +198,11 @@ pub(super) async fn pause(
     let mut tx = writer.begin_with(WRITE).await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
     health.paused_until = until;
-    save_provider_health(&mut tx, &health, now).await?;
+    if !save_provider_health(&mut tx, &health, now).await? {
+        return Err(StoreError::Refused {
+            sentence: "unknown provider; SELECT name FROM providers".to_owned(),
+        });
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -212,7 +216,11 @@ pub(super) async fn reset(
     let mut tx = writer.begin_with(WRITE).await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
     health.reset();
-    save_provider_health(&mut tx, &health, now).await?;
+    if !save_provider_health(&mut tx, &health, now).await? {
+        return Err(StoreError::Refused {
+            sentence: "unknown provider; SELECT name FROM providers".to_owned(),
+        });
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -31,12 +31,12 @@ pub(super) async fn load_provider_health(
 
 /// Writes everything that is remembered of a provider. Where somebody has deleted its mirror, the schema would refuse
 /// its row, and with it the verdict that it comes with: such a provider is remembered again when the mirrors are
-/// written anew, at the next start or reload.
+/// written anew, at the next start or reload. Says whether it was written.
 pub(super) async fn save_provider_health(
     conn: &mut SqliteConnection,
     health: &ProviderHealth,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     const SQL: &str = concat!(
         "INSERT INTO provider_health (",
         provider_health_columns!(),
@@ -52,7 +52,7 @@ pub(super) async fn save_provider_health(
              probe_until = excluded.probe_until, held_class = excluded.held_class,
              held_fingerprint = excluded.held_fingerprint, updated_at = excluded.updated_at"
     );
-    sqlx::query(SQL)
+    let written = sqlx::query(SQL)
         .bind(health.provider.as_str())
         .bind(health.state.as_str())
         .bind(i64::from(health.consecutive_failures))
@@ -71,7 +71,7 @@ pub(super) async fn save_provider_health(
         .bind(to_text(now))
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(written.rows_affected() > 0)
 }
 
 /// What is remembered of `asset`; [`AssetHealth::unknown`] where there is nothing.
