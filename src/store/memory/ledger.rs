@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::tables::{AttemptRecord, Tables, whole};
+use super::tables::{AttemptRecord, NoticeRecord, Tables, whole};
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::budget::{Reservation, cost_of_verdict};
 use crate::domain::chain::MANUAL;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::{JobId, JobStatus, RunOutcome};
 use crate::domain::name::ProviderName;
+use crate::domain::notice::{NoticeKind, news};
 use crate::domain::time::Timestamp;
 use crate::store::claim::LeaseToken;
 use crate::store::ledger::{
@@ -64,14 +65,14 @@ impl Tables {
                     self.staged.remove(key);
                 }
                 self.remember_asset(end);
-                if end.notify && matches!(end.ending, Ending::Manual { .. }) {
-                    self.notify(end.job, JobStatus::Manual.as_str(), now);
+                if let Some(kind) = end.notify {
+                    self.notify(end.job, kind, now);
                 }
             } else {
                 *answer = Recorded::LeaseGone;
             }
         }
-        let health = self.remember_providers(&events);
+        let health = self.remember_providers(&events, now);
         self.version += 1;
         Written { answers, health }
     }
@@ -116,7 +117,7 @@ impl Tables {
         let jobs = &self.jobs;
         self.notices.retain(|_, notice| {
             let told = notice.sent_at.is_some_and(|sent| sent < before);
-            notice.created_at >= before || (!told && jobs.contains_key(&notice.job))
+            notice.created_at >= before || (!told && notice.job.is_none_or(|job| jobs.contains_key(&job)))
         });
         let mut last: BTreeMap<String, Timestamp> = BTreeMap::new();
         for (schedule, tick) in self.ticks.keys() {
@@ -273,13 +274,18 @@ impl Tables {
         }
     }
 
-    fn remember_providers(&mut self, events: &[&HealthEvent]) -> Vec<ProviderHealth> {
+    fn remember_providers(&mut self, events: &[&HealthEvent], now: Timestamp) -> Vec<ProviderHealth> {
         let mut changed: BTreeMap<&ProviderName, ProviderHealth> = BTreeMap::new();
         for event in events {
             let health = changed.entry(&event.provider).or_insert_with(|| self.health_of(&event.provider));
             health.remember(event);
         }
         for health in changed.values() {
+            if let Some(kind) = news(&self.health_of(&health.provider), health) {
+                let detail = health.last_error.clone().filter(|_| kind != NoticeKind::ProviderClosed);
+                let provider = Some(health.provider.clone());
+                self.put_notice(NoticeRecord { provider, detail, ..NoticeRecord::new(kind, now) });
+            }
             self.provider_health.insert(health.provider.clone(), health.clone());
         }
         changed.into_values().collect()
