@@ -15,6 +15,7 @@ mod logs;
 mod manual;
 mod measured;
 mod migrate;
+mod notices;
 mod online;
 mod plan;
 mod providers;
@@ -105,6 +106,7 @@ enum DeskVerb {
     Retry(retry::Args),
     Cancel(cancel::Args),
     Providers(providers::Args),
+    Notices(notices::Args),
     Check(check::Args),
     Backup(backup::Args),
     Migrate(migrate::Args),
@@ -186,6 +188,7 @@ async fn desk(session: &Session, verb: DeskVerb) -> anyhow::Result<Said> {
         DeskVerb::Retry(args) => retry::run(session, &args).await,
         DeskVerb::Cancel(args) => cancel::run(session, &args).await,
         DeskVerb::Providers(args) => providers::run(session, args).await,
+        DeskVerb::Notices(args) => notices::run(session, &args).await,
         DeskVerb::Check(args) => check::run(session, &args).await,
         DeskVerb::Backup(args) => backup::run(session, &args).await,
         DeskVerb::Migrate(_) => migrate::run(session).await,

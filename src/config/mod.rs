@@ -8,6 +8,7 @@ pub mod cron;
 mod errors;
 mod layers;
 mod log;
+mod notices;
 mod providers;
 mod queue;
 mod reader;
@@ -29,6 +30,7 @@ use crate::domain::time::Timestamp;
 pub(crate) use errors::nearest;
 pub use errors::{ConfigErrors, Mistake};
 pub use log::{LogFormat, LogSettings};
+pub use notices::{NoticeFormat, Webhook, key_of};
 pub use queue::{Database, Queue, Retention};
 pub use recurring::{Missed, Recurring};
 pub use secrets::Secrets;
@@ -58,6 +60,8 @@ pub struct Config {
     pub retention: Retention,
     /// The program that is told of every job a person is asked for: its path, then its arguments.
     pub on_manual: Option<Vec<String>>,
+    /// The webhooks that are told.
+    pub notices: Vec<Webhook>,
     /// What is enqueued by the calendar.
     pub recurring: Vec<Recurring>,
     /// What is logged, and in which form.
@@ -125,6 +129,7 @@ fn read(context: &Context<'_>, mut root: Table<'_>, source: ReadFrom) -> Config 
     let recurring = recurring::read(context, root.take("recurring"), &assets);
     let retention = queue::retention(root.section("retention"));
     let on_manual = root.take("on_manual").and_then(on_manual);
+    let notices = notices::read(context, root.take("notices"));
     let log = log::read(root.section("log"));
     root.finish();
     Config {
@@ -136,6 +141,7 @@ fn read(context: &Context<'_>, mut root: Table<'_>, source: ReadFrom) -> Config 
         secrets,
         retention,
         on_manual,
+        notices,
         recurring,
         log,
         source,

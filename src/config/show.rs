@@ -10,7 +10,7 @@ use crate::domain::budget::Budget;
 use crate::domain::provider::{Key, OnUnknown, Provider, Repeat};
 
 use super::reader::spell;
-use super::{Config, Database, Recurring, Token};
+use super::{Config, Database, Recurring, Token, Webhook};
 
 impl Config {
     /// Everything in force as JSON, in the shape of the file. Keys are shown as `env LUMMI_API_KEY (set)`. Of the
@@ -47,6 +47,7 @@ impl Config {
             "retention": { "done": spell(self.retention.done) },
             "log": { "filter": self.log.filter, "format": self.log.format.as_str() },
             "on_manual": self.on_manual.as_ref().map(|command| json!({ "command": command })),
+            "notices": self.notices.iter().map(webhook).collect::<Vec<_>>(),
             "assets": assets.collect::<Map<_, _>>(),
             "providers": providers.collect::<Map<_, _>>(),
             "recurring": self.recurring.iter().map(recurring).collect::<Vec<_>>(),
@@ -131,6 +132,16 @@ impl fmt::Display for Config {
         let text = toml::to_string(&shown).map_err(|_| fmt::Error)?;
         f.write_str(&text)
     }
+}
+
+fn webhook(webhook: &Webhook) -> Value {
+    json!({
+        "name": webhook.name,
+        "on": webhook.on,
+        "url": token(&webhook.url),
+        "format": webhook.format.as_str(),
+        "secret": token(&webhook.secret),
+    })
 }
 
 fn token(token: &Token) -> Option<String> {

@@ -11,8 +11,8 @@ use super::errors::{Mistakes, advice_for};
 use super::layers::Tree;
 
 /// The tables a configuration has.
-const SECTIONS: [&str; 9] =
-    ["queue", "web", "vault", "assets", "providers", "retention", "on_manual", "recurring", "log"];
+const SECTIONS: [&str; 10] =
+    ["queue", "web", "vault", "assets", "providers", "retention", "on_manual", "notices", "recurring", "log"];
 
 /// Where chains alone may be written, as lists by asset.
 const CHAINS: &str = "chains";

@@ -13,6 +13,7 @@ use crate::config::{Config, Queue, Recurring, cron};
 use crate::domain::asset::{Asset, Window};
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::NoticeKind;
 use crate::domain::pace::AtLimit;
 use crate::domain::plan::Known;
 use crate::domain::provider::Provider;
@@ -21,6 +22,8 @@ use crate::media::Checker;
 use crate::providers::Generate;
 use crate::providers::prompt::Template;
 use crate::vault::Vault;
+
+use super::notices::{Teller, wanted};
 
 /// The configuration, compiled for use.
 pub struct Book {
@@ -36,8 +39,8 @@ pub struct Book {
     pub queue: Queue,
     /// How long settled jobs are kept.
     pub keep_done: Duration,
-    /// Who is told of jobs that need a person.
-    pub on_manual: Option<Vec<String>>,
+    /// Who is told of what.
+    pub(super) tellers: Vec<Teller>,
     /// What is enqueued again and again.
     pub recurring: Vec<RecurringPage>,
 }
@@ -106,7 +109,7 @@ impl Book {
             vault,
             queue: config.queue.clone(),
             keep_done: config.retention.done,
-            on_manual: config.on_manual.clone(),
+            tellers: Teller::all(config)?,
             recurring,
         })
     }
@@ -122,6 +125,12 @@ impl Book {
             }
         }
         self
+    }
+
+    /// Whether anybody wants to hear of this.
+    #[must_use]
+    pub fn tells(&self, kind: NoticeKind) -> bool {
+        wanted(&self.tellers, kind)
     }
 
     /// What planning must know of a provider.

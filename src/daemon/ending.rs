@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::domain::failure::FailureClass;
 use crate::domain::health::{RunEnding, RunReport};
 use crate::domain::name::ProviderName;
+use crate::domain::notice::NoticeKind;
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, to_text};
 use crate::domain::walk::End;
@@ -179,7 +180,7 @@ impl Run {
             error: error.clone(),
             prompt_digest: self.refused.then(|| self.digest.clone()),
             report,
-            notify: self.book.on_manual.is_some(),
+            notify: notice(&ending).filter(|kind| self.book.tells(*kind)),
             at: now,
         };
         match self.shared.recorder.write(Entry::Finish(Box::new(end))).await? {
@@ -193,6 +194,7 @@ impl Run {
                 if let (Ending::Done { .. }, Some(key)) = (&ending, self.in_hand.take()) {
                     self.shared.hands.forget(&key).await;
                 }
+                self.shared.told.send_replace(());
                 self.announce(&ending, error.as_deref());
             }
         }
@@ -208,7 +210,6 @@ impl Run {
             }
             Ending::Manual { message } | Ending::Failed { message } => {
                 tracing::warn!(job.id = job, %asset, slug, error, "{message}");
-                self.shared.told.notify_one();
             }
             Ending::Later { run_at } => {
                 tracing::info!(job.id = job, %asset, slug, error, "the job comes back at {}", to_text(*run_at));
@@ -291,5 +292,15 @@ impl Run {
             .collect();
         // In the order of the chain: the links before a delivery were passed before it.
         self.unsettled.splice(0..0, skipped);
+    }
+}
+
+/// What there is to tell of an end.
+fn notice(ending: &Ending) -> Option<NoticeKind> {
+    match ending {
+        Ending::Done { .. } => Some(NoticeKind::Done),
+        Ending::Manual { .. } => Some(NoticeKind::Manual),
+        Ending::Failed { .. } => Some(NoticeKind::Failed),
+        Ending::Later { .. } | Ending::HandBack { .. } => None,
     }
 }

@@ -178,7 +178,7 @@ impl Daemon {
         // What others write while it drains counts: a pause, a breaker, a job more.
         duties.start("watch on the database", wake::run(Arc::clone(&shared)));
         let progress = self.work(duties, claim::Until::Drained).await?;
-        notices::run_due(&shared, &mut notices::Refused::default()).await?;
+        notices::run_due(&shared).await?;
         // Where nobody serves, nobody else keeps the house.
         maintain::run_once(&shared).await?;
         Ok(progress)

@@ -36,7 +36,7 @@ pub(super) struct Shared {
     /// Wakes the claim loop.
     pub(super) wake: Notify,
     /// Wakes the notices.
-    pub(super) told: Notify,
+    pub(super) told: watch::Sender<()>,
     /// Whether somebody else has written since the last pass.
     pub(super) dirty: AtomicBool,
     pub(super) progress: watch::Sender<Progress>,
@@ -78,7 +78,7 @@ impl Shared {
             tracker: TaskTracker::new(),
             gone: CancellationToken::new(),
             wake: Notify::new(),
-            told: Notify::new(),
+            told: watch::Sender::new(()),
             dirty: AtomicBool::new(true),
             progress: watch::Sender::new(Progress::default()),
             book: watch::Sender::new(Arc::new(parts.book)),

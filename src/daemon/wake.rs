@@ -23,7 +23,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
                 if last.replace(version) != Some(version) {
                     shared.dirty.store(true, Ordering::Relaxed);
                     shared.wake.notify_one();
-                    shared.told.notify_one();
+                    shared.told.send_replace(());
                 }
                 failing = false;
             }

@@ -330,12 +330,12 @@ pub(super) fn most_bytes(medium: Medium) -> usize {
 }
 
 /// reqwest panics without a process-wide TLS provider. A failure to install means that somebody else has.
-fn install_tls() {
+pub(super) fn install_tls() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
 }
 
-fn builder() -> ClientBuilder {
+pub(super) fn builder() -> ClientBuilder {
     Client::builder()
         .user_agent(USER_AGENT)
         .connect_timeout(CONNECT_TIMEOUT)

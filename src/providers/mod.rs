@@ -27,6 +27,7 @@ mod operation;
 mod options;
 mod pexels;
 mod picture_size;
+pub mod post;
 pub mod prompt;
 mod protocol;
 mod question;

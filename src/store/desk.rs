@@ -1,10 +1,11 @@
 //! What people ask of the database and what it answers them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::AssetName;
+use crate::domain::notice::NoticeKind;
 use crate::domain::time::Timestamp;
 
 /// A job to add. What is `None` is left to the database's defaults.
@@ -173,10 +174,78 @@ pub struct NewTick {
 pub struct Notice {
     /// Its row.
     pub id: i64,
-    /// `manual`, `done` or `failed`.
-    pub kind: String,
+    /// The name receivers know it by, the same at every try.
+    pub name: String,
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// When it came up.
+    pub created_at: String,
     /// The job it speaks of, as it is now.
-    pub job: JobRow,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobRow>,
+    /// The provider it speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    /// What there is to say besides.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// When nobody needed to be told any more.
+    pub sent_at: Option<String>,
+    /// What became of it at each destination that was tried.
+    pub sends: Vec<NoticeSend>,
+}
+
+/// What became of a notice at one destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NoticeSend {
+    /// The destination's name in the configuration.
+    pub destination: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it is tried again.
+    pub next_at: Option<String>,
+    /// When it was taken.
+    pub sent_at: Option<String>,
+    /// When it was tried for the last time.
+    pub gave_up_at: Option<String>,
+    /// What the last try came to.
+    pub error: Option<String>,
+}
+
+impl NoticeSend {
+    /// Whether it is not tried again.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.sent_at.is_some() || self.gave_up_at.is_some()
+    }
+}
+
+/// A notice that no run writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNotice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// What it is told once for.
+    pub topic: String,
+    /// What there is to say.
+    pub detail: String,
+}
+
+/// What a try to tell a notice came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// It was taken.
+    Taken,
+    /// It was not, and is tried again.
+    NotYet {
+        /// What it came to.
+        why: String,
+        /// When it is tried again.
+        again: Timestamp,
+    },
+    /// It was not, and is not tried again.
+    Never(String),
 }
 
 /// What a person provides.

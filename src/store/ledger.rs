@@ -7,6 +7,7 @@ use crate::domain::budget::{Reservation, UsedUp};
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, RunId, RunOutcome};
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::NoticeKind;
 use crate::domain::pace::{NoRoom, Pace};
 use crate::domain::time::Timestamp;
 
@@ -197,8 +198,8 @@ pub struct RunEnd {
     pub prompt_digest: Option<String>,
     /// What it says about its asset; `None` for a run that is only handed back.
     pub report: Option<RunReport>,
-    /// Whether somebody wants to be told of jobs that need a person.
-    pub notify: bool,
+    /// What somebody wants to be told of this end.
+    pub notify: Option<NoticeKind>,
     /// When it ended.
     pub at: Timestamp,
 }

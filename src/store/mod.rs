@@ -28,7 +28,8 @@ pub use claim::{
     StagedFile, Wanted,
 };
 pub use desk::{
-    AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick, Notice, Provided, RunRow,
+    AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewNotice, NewTick, Notice,
+    NoticeSend, Provided, RunRow, Told,
 };
 pub use error::StoreError;
 pub use ledger::{
@@ -138,8 +139,36 @@ pub trait Store: Send + Sync {
     /// Notices after the one with this id that nobody has been told of yet, oldest first.
     async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError>;
 
-    /// Marks a notice as told.
+    /// Takes a try to tell a notice at a destination, so that no other daemon tells it meanwhile; if this one dies,
+    /// it is tried again at `again`. `false` where it is not to be tried now.
+    async fn take_notice(
+        &self,
+        notice: i64,
+        destination: &str,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Writes what the try came to.
+    async fn notice_told(
+        &self,
+        notice: i64,
+        destination: &str,
+        told: &Told,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Marks a notice as one that nobody needs to be told of any more.
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Puts a notice into the outbox, once for its topic; `false` where that topic was told before.
+    async fn announce(&self, notice: &NewNotice, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Notices, newest first; those with a number below `before`, where that is given.
+    async fn notices(&self, before: Option<i64>, limit: u32) -> Result<Vec<Notice>, StoreError>;
+
+    /// Has a notice told once more at every destination, under its name; `false` where there is none.
+    async fn tell_again(&self, notice: i64) -> Result<bool, StoreError>;
 
     /// Deletes settled jobs (never `manual` ones) that ended before `before`, with their runs and attempts, at
     /// most `limit` of them; and what else is that old and of no use any more: ticks, notices. What was spent stays

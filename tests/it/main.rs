@@ -12,6 +12,7 @@ mod kills;
 mod labels;
 mod makers;
 mod media;
+mod notices;
 mod online;
 mod readme;
 mod sdk;

@@ -16,8 +16,8 @@ use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
+    AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob,
+    NewNotice, NewTick, Notice, Provided, Pulse, Stale, Store, StoreError, Told, Written,
 };
 
 use super::law;
@@ -244,6 +244,51 @@ impl Store for SimStore {
     async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
         self.read().await?;
         self.world.store.unsent_notices(after, limit).await
+    }
+
+    async fn take_notice(
+        &self,
+        notice: i64,
+        destination: &str,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.write().await?;
+        let done = self.world.store.take_notice(notice, destination, again, now).await?;
+        self.written().await;
+        Ok(done)
+    }
+
+    async fn notice_told(
+        &self,
+        notice: i64,
+        destination: &str,
+        told: &Told,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write().await?;
+        let done = self.world.store.notice_told(notice, destination, told, now).await?;
+        self.written().await;
+        Ok(done)
+    }
+
+    async fn announce(&self, notice: &NewNotice, now: Timestamp) -> Result<bool, StoreError> {
+        self.write().await?;
+        let done = self.world.store.announce(notice, now).await?;
+        self.written().await;
+        Ok(done)
+    }
+
+    async fn notices(&self, before: Option<i64>, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        self.read().await?;
+        self.world.store.notices(before, limit).await
+    }
+
+    async fn tell_again(&self, notice: i64) -> Result<bool, StoreError> {
+        self.write().await?;
+        let done = self.world.store.tell_again(notice).await?;
+        self.written().await;
+        Ok(done)
     }
 
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError> {

@@ -4,9 +4,10 @@ use super::scene::{Scene, Subject, Table, asset, at, done, intent, needs_person,
 use crate::domain::breaker::{BreakerState, HealthEvent, Probe};
 use crate::domain::failure::FailureClass;
 use crate::domain::job::JobId;
+use crate::domain::notice::NoticeKind;
 use crate::domain::plan::tests::name;
 use crate::domain::time::to_text;
-use crate::store::{Entry, NewJob, NewTick, Pulse};
+use crate::store::{Entry, NewJob, NewNotice, NewTick, NoticeSend, Pulse, Told};
 
 fn tick(second: u64, job: Option<NewJob>) -> NewTick {
     NewTick { schedule: "monday".to_owned(), tick: at(second), job, now: at(second) }
@@ -50,7 +51,10 @@ pub(in crate::store) async fn a_notice_is_told_once(subject: impl Subject) {
     let store = scene.store();
     let unsent = async |after, limit| {
         let notices = store.unsent_notices(after, limit).await.expect("reads");
-        notices.iter().map(|notice| (notice.id, notice.job.slug.clone())).collect::<Vec<_>>()
+        notices
+            .iter()
+            .map(|notice| (notice.id, notice.job.as_ref().expect("of a job").slug.clone()))
+            .collect::<Vec<_>>()
     };
     let of = |id: i64, slug: &str| (id, slug.to_owned());
     assert_eq!(unsent(0, 2).await, [of(1, "a"), of(2, "b")]);
@@ -59,6 +63,78 @@ pub(in crate::store) async fn a_notice_is_told_once(subject: impl Subject) {
     assert_eq!(unsent(2, 9).await, [of(3, "c")]);
     scene.subject.deletes(JobId(2)).await.expect("deleted");
     assert_eq!(unsent(0, 9).await, [of(3, "c")], "one whose job is gone has nothing to tell");
+}
+
+pub(in crate::store) async fn a_notice_is_tried_by_one_daemon_at_a_time(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    scene.job("a").await;
+    let claim = scene.claim_one("w", 1).await;
+    scene.finish(&claim, needs_person(), 2).await;
+    let store = scene.store();
+    let take = async |destination, again, second| {
+        store.take_notice(1, destination, at(again), at(second)).await.expect("written")
+    };
+    let sends = async || store.notices(None, 9).await.expect("reads").remove(0).sends;
+    assert!(take("editors", 60, 3).await);
+    assert!(!take("editors", 70, 4).await, "another daemon is at it");
+    assert!(take("chat", 60, 4).await, "each destination for itself");
+    assert!(take("editors", 120, 60).await, "that one died");
+    let not_yet = Told::NotYet { why: "it answered 500".to_owned(), again: at(90) };
+    store.notice_told(1, "editors", &not_yet, at(61)).await.expect("written");
+    assert!(!take("editors", 120, 89).await);
+    assert!(take("editors", 150, 90).await);
+    store.notice_told(1, "editors", &Told::Taken, at(91)).await.expect("written");
+    store.notice_told(1, "chat", &Told::Never("gone".to_owned()), at(92)).await.expect("written");
+    let send =
+        |destination: &str, tries, sent: Option<u64>, gave_up: Option<u64>, error: Option<&str>| NoticeSend {
+            destination: destination.to_owned(),
+            tries,
+            next_at: None,
+            sent_at: sent.map(|second| to_text(at(second))),
+            gave_up_at: gave_up.map(|second| to_text(at(second))),
+            error: error.map(str::to_owned),
+        };
+    let over = [send("chat", 1, None, Some(92), Some("gone")), send("editors", 3, Some(91), None, None)];
+    assert_eq!(sends().await, over);
+    assert!(!take("editors", 999, 500).await && !take("chat", 999, 500).await, "both are over");
+    store.notice_sent(1, at(93)).await.expect("written");
+    assert!(!take("third", 999, 500).await, "nobody needs to be told");
+    assert!(store.tell_again(1).await.expect("written"));
+    assert_eq!(sends().await, []);
+    assert!(take("editors", 999, 500).await);
+    assert!(!store.tell_again(2).await.expect("written"));
+}
+
+pub(in crate::store) async fn a_topic_is_told_once(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    let notice = |topic: &str| NewNotice {
+        kind: NoticeKind::Budget80,
+        topic: topic.to_owned(),
+        detail: "house has used $0.80 of $1.00 of 2026-11".to_owned(),
+    };
+    let store = scene.store();
+    assert!(store.announce(&notice("80"), at(1)).await.expect("written"));
+    assert!(!store.announce(&notice("80"), at(2)).await.expect("written"));
+    assert!(store.announce(&notice("100"), at(3)).await.expect("written"));
+    store.notice_sent(1, at(4)).await.expect("written");
+    assert!(!store.announce(&notice("80"), at(5)).await.expect("written"), "also when it was told");
+    scene.finds(Table::Notices, &["kind", "topic", "job_id"], &["budget_80|80|", "budget_80|100|"]).await;
+}
+
+pub(in crate::store) async fn a_provider_that_opens_and_closes_is_news(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    scene.job("a").await;
+    let claim = scene.claim_one("w", 1).await;
+    let settled = |class, second| Entry::Settle(Box::new(verdict(&claim, None, class, second)));
+    let failed = |second| settled(Some(FailureClass::Transient), second);
+    scene.write(&[failed(1), failed(1)], 1).await;
+    scene.finds(Table::Notices, &["kind"], &[]).await;
+    scene.write(&[failed(2), failed(3)], 3).await;
+    scene.write(&[failed(4)], 4).await;
+    scene.write(&[settled(None, 5)], 5).await;
+    scene.write(&[settled(Some(FailureClass::Retired), 6)], 6).await;
+    let expected = ["provider_opened|house|", "provider_closed|house|", "provider_retired|house|"];
+    scene.finds(Table::Notices, &["kind", "provider", "job_id"], &expected).await;
 }
 
 pub(in crate::store) async fn old_rows_go_and_what_waits_stays(subject: impl Subject) {

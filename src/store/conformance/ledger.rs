@@ -153,7 +153,7 @@ pub(in crate::store) async fn a_job_that_nobody_could_make_is_a_persons(subject:
     let claims = scene.claim("w", 1).await;
     scene.finish(&claims[0], needs_person(), 2).await;
     let mut quiet = end_of(&claims[1], needs_person(), 3);
-    quiet.notify = false;
+    quiet.notify = None;
     scene.write(&[Entry::Finish(Box::new(quiet))], 3).await;
     let columns = ["status", "provider", "fallback_used", "message", "error", "runs"];
     let row = |second| format!("manual|manual|1|Social text needs a person|nobody could at {second}|1");

@@ -21,7 +21,8 @@ use crate::domain::time::to_text;
 use crate::store::memory::subject::MemorySubject;
 use crate::store::sqlite::subject::SqliteSubject;
 use crate::store::{
-    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError, Wanted,
+    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError, Told,
+    Wanted,
 };
 
 use deed::{Choice, Deed, Ending, Said, deed};
@@ -328,9 +329,18 @@ impl<S: Subject> Life<S> {
     }
 
     async fn tells(&self, most: u32) -> Result<String, StoreError> {
-        let notices = self.scene.store().unsent_notices(0, most).await?;
-        for notice in &notices {
-            self.scene.store().notice_sent(notice.id, at(self.second)).await?;
+        let (store, now) = (self.scene.store(), at(self.second));
+        let mut notices = store.unsent_notices(0, most).await?;
+        for notice in &mut notices {
+            // Chance, which differs from store to store.
+            notice.name.clear();
+            // Every other one is refused, and so is told again by a later look.
+            if notice.id % 2 == 0 || !store.take_notice(notice.id, "a", at(self.second + 5), now).await? {
+                store.notice_sent(notice.id, now).await?;
+            } else {
+                let told = Told::NotYet { why: "refused".to_owned(), again: at(self.second + 9) };
+                store.notice_told(notice.id, "a", &told, now).await?;
+            }
         }
         Ok(format!("{notices:?}"))
     }

@@ -15,6 +15,7 @@ use crate::domain::failure::FailureClass;
 use crate::domain::health::{RunEnding, RunReport};
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::NoticeKind;
 use crate::domain::pace::Pace;
 use crate::domain::plan::tests::{name, provider};
 use crate::domain::provider::Provider;
@@ -341,11 +342,11 @@ pub(super) fn end_of(claim: &Claim, ending: Ending, second: u64) -> RunEnd {
         token: claim.token.clone(),
         attempts: Vec::new(),
         staged: None,
+        notify: matches!(ending, Ending::Manual { .. }).then_some(NoticeKind::Manual),
         ending,
         error,
         prompt_digest: None,
         report,
-        notify: true,
         at: at(second),
     }
 }

@@ -6,7 +6,7 @@ use super::tables::{AttemptRecord, JobRecord, RunRecord, Tables, whole};
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::AssetName;
 use crate::domain::time::{Timestamp, to_text};
-use crate::store::desk::{AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, Notice, RunRow};
+use crate::store::desk::{AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, RunRow};
 
 impl Tables {
     /// Jobs, newest first.
@@ -70,25 +70,6 @@ impl Tables {
         of.map(|(_, tick)| *tick).next_back()
     }
 
-    /// Notices after this one that nobody has been told of yet.
-    pub(super) fn unsent_notices(&self, after: i64, limit: u32) -> Vec<Notice> {
-        let unsent =
-            self.notices.range(after.saturating_add(1)..).filter(|(_, notice)| notice.sent_at.is_none());
-        let told = unsent.filter_map(|(id, notice)| {
-            let job = job_row(self.jobs.get(&notice.job)?);
-            Some(Notice { id: *id, kind: notice.kind.to_owned(), job })
-        });
-        told.take(limit as usize).collect()
-    }
-
-    /// Marks a notice as told.
-    pub(super) fn notice_sent(&mut self, notice: i64, now: Timestamp) {
-        if let Some(notice) = self.notices.get_mut(&notice) {
-            notice.sent_at = Some(whole(now));
-        }
-        self.version += 1;
-    }
-
     fn run_row(&self, run: &RunRecord) -> RunRow {
         let mut attempts: Vec<&AttemptRecord> =
             self.attempts.values().filter(|attempt| attempt.run == run.id).collect();
@@ -141,7 +122,7 @@ impl Tables {
     }
 }
 
-fn job_row(job: &JobRecord) -> JobRow {
+pub(super) fn job_row(job: &JobRecord) -> JobRow {
     JobRow {
         id: job.id.0,
         asset: job.asset.to_string(),

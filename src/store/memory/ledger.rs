@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::tables::{AttemptRecord, RunRecord, Tables, whole};
+use super::tables::{AttemptRecord, NoticeRecord, RunRecord, Tables, whole};
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::budget::{Reservation, cost_of_verdict};
 use crate::domain::chain::MANUAL;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::{JobId, JobStatus, RunOutcome};
 use crate::domain::name::ProviderName;
+use crate::domain::notice::{NoticeKind, news};
 use crate::domain::time::Timestamp;
 use crate::store::claim::LeaseToken;
 use crate::store::ledger::{
@@ -78,14 +79,14 @@ impl Tables {
                     self.staged.remove(key);
                 }
                 self.remember_asset(end);
-                if end.notify && matches!(end.ending, Ending::Manual { .. }) {
-                    self.notify(end.job, JobStatus::Manual.as_str(), now);
+                if let Some(kind) = end.notify {
+                    self.notify(end.job, kind, now);
                 }
             } else {
                 *answer = Recorded::LeaseGone;
             }
         }
-        let health = self.remember_providers(&events, &freed);
+        let health = self.remember_providers(&events, &freed, now);
         self.version += 1;
         Written { answers, health }
     }
@@ -130,7 +131,7 @@ impl Tables {
         let jobs = &self.jobs;
         self.notices.retain(|_, notice| {
             let told = notice.sent_at.is_some_and(|sent| sent < before);
-            notice.created_at >= before || (!told && jobs.contains_key(&notice.job))
+            notice.created_at >= before || (!told && notice.job.is_none_or(|job| jobs.contains_key(&job)))
         });
         let mut last: BTreeMap<String, Timestamp> = BTreeMap::new();
         for (schedule, tick) in self.ticks.keys() {
@@ -325,23 +326,27 @@ impl Tables {
         &mut self,
         events: &[&HealthEvent],
         freed: &[(&ProviderName, Probe)],
+        now: Timestamp,
     ) -> Vec<ProviderHealth> {
         let mut changed: BTreeMap<&ProviderName, ProviderHealth> = BTreeMap::new();
         for event in events {
             let health = changed.entry(&event.provider).or_insert_with(|| self.health_of(&event.provider));
             health.remember(event);
         }
-        let mut news: BTreeSet<&ProviderName> = changed.keys().copied().collect();
+        let mut written: BTreeSet<&ProviderName> = changed.keys().copied().collect();
         for (provider, probe) in freed {
             let health = changed.entry(provider).or_insert_with(|| self.health_of(provider));
             if health.free_probe(*probe) {
-                news.insert(provider);
+                written.insert(provider);
             }
         }
-        for provider in news {
-            if let Some(health) = changed.get(provider) {
-                self.provider_health.insert(provider.clone(), health.clone());
+        for health in written.into_iter().filter_map(|provider| changed.get(provider)) {
+            if let Some(kind) = news(&self.health_of(&health.provider), health) {
+                let detail = health.last_error.clone().filter(|_| kind != NoticeKind::ProviderClosed);
+                let provider = Some(health.provider.clone());
+                self.put_notice(NoticeRecord { provider, detail, ..NoticeRecord::new(kind, now) });
             }
+            self.provider_health.insert(health.provider.clone(), health.clone());
         }
         changed.into_values().collect()
     }

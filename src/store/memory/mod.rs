@@ -4,6 +4,7 @@ mod claim;
 mod desk;
 mod ledger;
 mod money;
+mod notices;
 mod pace;
 mod people;
 pub(in crate::store) mod subject;
@@ -25,8 +26,8 @@ use crate::domain::time::{Clock, Timestamp};
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
+    AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewNotice,
+    NewTick, Notice, Provided, Pulse, Stale, Store, StoreError, Told, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -150,6 +151,39 @@ impl Store for MemoryStore {
 
     async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
         Ok(self.look(|tables| tables.unsent_notices(after, limit)))
+    }
+
+    async fn take_notice(
+        &self,
+        notice: i64,
+        destination: &str,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(self.change(|tables| tables.take_notice(notice, destination, again, now)))
+    }
+
+    async fn notice_told(
+        &self,
+        notice: i64,
+        destination: &str,
+        told: &Told,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.change(|tables| tables.notice_told(notice, destination, told, now));
+        Ok(())
+    }
+
+    async fn announce(&self, notice: &NewNotice, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.change(|tables| tables.announce(notice, now)))
+    }
+
+    async fn notices(&self, before: Option<i64>, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        Ok(self.look(|tables| tables.notices(before, limit)))
+    }
+
+    async fn tell_again(&self, notice: i64) -> Result<bool, StoreError> {
+        Ok(self.change(|tables| tables.tell_again(notice)))
     }
 
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError> {

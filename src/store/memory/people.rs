@@ -11,6 +11,7 @@ use crate::domain::chain::MANUAL;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::{Actor, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::NoticeKind;
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, from_text};
 use crate::store::desk::{NewJob, NewTick, Provided};
@@ -136,7 +137,7 @@ impl Tables {
         health.last_success_at = Some(whole(now));
         health.last_resolved_source = Some(MANUAL.to_owned());
         health.last_fallback_used = Some(fallback);
-        self.notify(id, JobStatus::Done.as_str(), now);
+        self.notify(id, NoticeKind::Done, now);
         self.version += 1;
         Ok(())
     }

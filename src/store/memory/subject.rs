@@ -104,7 +104,8 @@ fn rows(tables: &Tables, table: Table) -> Vec<Row> {
         Table::ProviderHealth => tables.provider_health.values().map(provider_health).collect(),
         Table::Notices => {
             let row = |(id, notice): (&i64, &super::tables::NoticeRecord)| {
-                json!({ "id": id, "job_id": notice.job, "kind": notice.kind, "created_at": text(notice.created_at),
+                json!({ "id": id, "job_id": notice.job, "kind": notice.kind, "provider": notice.provider, "detail": notice.detail,
+                    "topic": notice.topic, "created_at": text(notice.created_at),
                     "sent_at": notice.sent_at.map(text) })
             };
             tables.notices.iter().map(row).collect()

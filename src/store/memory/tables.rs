@@ -11,9 +11,10 @@ use crate::domain::budget::Counter;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::{AttemptId, Job, JobId, JobStatus, RunId};
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::NoticeKind;
 use crate::domain::time::Timestamp;
-use crate::store::Pulse;
 use crate::store::claim::LeaseToken;
+use crate::store::{NoticeSend, Pulse};
 
 /// Everything that is remembered.
 #[derive(Debug, Clone, Default)]
@@ -153,10 +154,15 @@ pub(crate) struct CallRecord {
 /// A notice of the outbox.
 #[derive(Debug, Clone)]
 pub(crate) struct NoticeRecord {
-    pub(crate) job: JobId,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: NoticeKind,
+    pub(crate) job: Option<JobId>,
+    pub(crate) provider: Option<ProviderName>,
+    pub(crate) detail: Option<String>,
+    pub(crate) topic: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) sent_at: Option<Timestamp>,
+    /// By destination.
+    pub(crate) sends: BTreeMap<String, NoticeSend>,
 }
 
 /// A tick of a recurring schedule.
@@ -164,6 +170,22 @@ pub(crate) struct NoticeRecord {
 pub(crate) struct TickRecord {
     pub(crate) job: Option<JobId>,
     pub(crate) created_at: Timestamp,
+}
+
+impl NoticeRecord {
+    /// One that speaks of nothing yet.
+    pub(super) fn new(kind: NoticeKind, now: Timestamp) -> Self {
+        Self {
+            kind,
+            job: None,
+            provider: None,
+            detail: None,
+            topic: None,
+            created_at: whole(now),
+            sent_at: None,
+            sends: BTreeMap::new(),
+        }
+    }
 }
 
 impl Tables {
@@ -186,9 +208,14 @@ impl Tables {
     }
 
     /// Writes into the outbox.
-    pub(super) fn notify(&mut self, job: JobId, kind: &'static str, now: Timestamp) {
+    pub(super) fn notify(&mut self, job: JobId, kind: NoticeKind, now: Timestamp) {
+        self.put_notice(NoticeRecord { job: Some(job), ..NoticeRecord::new(kind, now) });
+    }
+
+    /// Writes anything into the outbox.
+    pub(super) fn put_notice(&mut self, notice: NoticeRecord) {
         let id = self.notices.keys().next_back().map_or(1, |last| last + 1);
-        self.notices.insert(id, NoticeRecord { job, kind, created_at: whole(now), sent_at: None });
+        self.notices.insert(id, notice);
     }
 
     /// The run of a job that has not ended.

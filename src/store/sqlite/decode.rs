@@ -8,6 +8,7 @@ use crate::domain::breaker::{BreakerState, Hold, Probe, ProviderHealth};
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::NoticeKind;
 use crate::domain::time::{Timestamp, from_text};
 use crate::store::desk::{AssetCount, AttemptRow, JobRow, ManualRow, Notice, RunRow};
 use crate::store::error::StoreError;
@@ -189,7 +190,22 @@ pub(super) fn manual(row: &SqliteRow) -> Result<ManualRow, StoreError> {
 
 /// A notice, joined with its job.
 pub(super) fn notice(row: &SqliteRow) -> Result<Notice, StoreError> {
-    Ok(Notice { id: row.try_get("notice")?, kind: text(row, "kind")?, job: job(row)? })
+    let kind = text(row, "notice_kind")?;
+    let kind = NoticeKind::parse(&kind)
+        .ok_or_else(|| StoreError::Other(format!("notices.kind is \"{kind}\", which nobody knows")))?;
+    let has_job = row.try_get::<Option<i64>, _>("id")?.is_some();
+    let sends = lossy(row, "sends")?.unwrap_or_default();
+    Ok(Notice {
+        id: row.try_get("notice")?,
+        name: text(row, "name")?,
+        kind,
+        created_at: text(row, "told_of_at")?,
+        job: has_job.then(|| job(row)).transpose()?,
+        provider: lossy(row, "about")?,
+        detail: lossy(row, "detail")?,
+        sent_at: lossy(row, "told_at")?,
+        sends: serde_json::from_str(&sends).unwrap_or_default(),
+    })
 }
 
 pub(super) fn provider_health(row: &SqliteRow) -> Result<ProviderHealth, StoreError> {

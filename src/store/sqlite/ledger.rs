@@ -11,6 +11,7 @@ use crate::domain::chain::MANUAL;
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::notice::news;
 use crate::domain::time::{Timestamp, to_text};
 use crate::store::claim::LeaseToken;
 use crate::store::error::StoreError;
@@ -19,6 +20,7 @@ use crate::store::ledger::{
 };
 
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
+use super::notices;
 use super::pace;
 use super::spending;
 use super::staged;
@@ -440,6 +442,7 @@ async fn remember_providers(
     let mut changed = Vec::with_capacity(by_provider.len());
     for (provider, events) in by_provider {
         let mut health = load_provider_health(tx, provider).await?;
+        let before = health.clone();
         let mut is_news = !events.is_empty();
         events.into_iter().for_each(|event| health.remember(event));
         // A verdict is heard first: where the probe has one, there is nothing left to free.
@@ -449,6 +452,9 @@ async fn remember_providers(
         if is_news {
             save_provider_health(tx, &health, now).await?;
         }
+        if let Some(kind) = news(&before, &health) {
+            notices::of_provider(tx, kind, &health, now).await?;
+        }
         changed.push(health);
     }
     Ok(changed)
@@ -456,8 +462,8 @@ async fn remember_providers(
 
 /// Puts what somebody wants to be told of into the outbox.
 async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> Result<(), StoreError> {
-    let told = |end: &&&RunEnd| end.notify && matches!(end.ending, Ending::Manual { .. });
-    let rows: Vec<Value> = kept.iter().filter(told).map(|end| json!([end.job, JobStatus::Manual])).collect();
+    let told = |end: &&RunEnd| end.notify.map(|kind| json!([end.job, kind]));
+    let rows: Vec<Value> = kept.iter().filter_map(told).collect();
     if !rows.is_empty() {
         let rows = Value::Array(rows).to_string();
         sqlx::query(NOTIFY).bind(rows).bind(to_text(now)).execute(tx).await?;
@@ -469,7 +475,7 @@ async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> 
 /// providers that were not called since.
 const FORGOTTEN: [&str; 3] = [
     "DELETE FROM notices WHERE created_at < $1
-         AND (sent_at < $1 OR NOT EXISTS (SELECT 1 FROM jobs WHERE id = notices.job_id))",
+         AND (sent_at < $1 OR (job_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = notices.job_id)))",
     "DELETE FROM recurring_ticks WHERE created_at < $1
          AND tick < (SELECT max(tick) FROM recurring_ticks AS other WHERE other.schedule = recurring_ticks.schedule)",
     "DELETE FROM provider_calls WHERE started_at < $1

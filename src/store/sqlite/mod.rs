@@ -10,6 +10,7 @@ mod health;
 mod ledger;
 pub mod migrate;
 pub mod mirror;
+mod notices;
 pub mod open;
 mod pace;
 #[cfg(test)]
@@ -39,8 +40,8 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Stale, Store, StoreError, Written,
+    AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob,
+    NewNotice, NewTick, Notice, Provided, Pulse, Stale, Store, StoreError, Told, Written,
 };
 
 use migrate::Migrated;
@@ -163,11 +164,43 @@ impl Store for SqliteStore {
     }
 
     async fn unsent_notices(&self, after: i64, limit: u32) -> Result<Vec<Notice>, StoreError> {
-        ticks::unsent_notices(&self.pools.readers, after, limit).await
+        notices::unsent(&self.pools.readers, after, limit).await
     }
 
     async fn notice_sent(&self, notice: i64, now: Timestamp) -> Result<(), StoreError> {
-        ticks::notice_sent(&self.pools.writer, notice, now).await
+        notices::sent(&self.pools.writer, notice, now).await
+    }
+
+    async fn take_notice(
+        &self,
+        notice: i64,
+        destination: &str,
+        again: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        notices::take(&self.pools.writer, notice, destination, again, now).await
+    }
+
+    async fn notice_told(
+        &self,
+        notice: i64,
+        destination: &str,
+        told: &Told,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        notices::told(&self.pools.writer, notice, destination, told, now).await
+    }
+
+    async fn announce(&self, notice: &NewNotice, now: Timestamp) -> Result<bool, StoreError> {
+        notices::announce(&self.pools.writer, notice, now).await
+    }
+
+    async fn notices(&self, before: Option<i64>, limit: u32) -> Result<Vec<Notice>, StoreError> {
+        notices::list(&self.pools.readers, before, limit).await
+    }
+
+    async fn tell_again(&self, notice: i64) -> Result<bool, StoreError> {
+        notices::tell_again(&self.pools.writer, notice).await
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -69,7 +69,9 @@ impl Subject for SqliteSubject {
             Table::Attempts => "SELECT * FROM attempts ORDER BY id",
             Table::AssetHealth => "SELECT * FROM asset_health ORDER BY asset",
             Table::ProviderHealth => "SELECT * FROM provider_health ORDER BY provider",
-            Table::Notices => "SELECT * FROM notices ORDER BY id",
+            Table::Notices => {
+                "SELECT id, kind, job_id, provider, detail, topic, created_at, sent_at FROM notices ORDER BY id"
+            }
             Table::Ticks => "SELECT * FROM recurring_ticks ORDER BY schedule, tick",
             Table::Spending => "SELECT * FROM spending ORDER BY period, scope, name",
             Table::Staged => "SELECT * FROM staged ORDER BY key",

@@ -1,11 +1,10 @@
-//! Ticks of recurring schedules, and the notices that wait to be sent.
+//! Ticks of recurring schedules.
 
 use sqlx::sqlite::SqlitePool;
 
-use super::decode::{self, job_columns};
 use super::desk::{DEDUPE_INDEX, WRITE, insert};
 use crate::domain::time::{Timestamp, from_text, to_text};
-use crate::store::desk::{NewTick, Notice};
+use crate::store::desk::NewTick;
 use crate::store::error::StoreError;
 
 /// Enqueues a recurring tick's job once, however many daemons say so; `false` when the tick was there already.
@@ -60,33 +59,4 @@ pub(super) async fn last_tick(
     .fetch_one(readers)
     .await?;
     Ok(latest.as_deref().and_then(from_text))
-}
-
-/// Notices after this one that nobody has been told of yet, oldest first. One whose job was deleted has nothing
-/// to tell.
-pub(super) async fn unsent_notices(
-    readers: &SqlitePool,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<Notice>, StoreError> {
-    const SQL: &str = concat!(
-        "SELECT notices.id AS notice, notices.kind, ",
-        job_columns!(),
-        " FROM notices JOIN jobs ON jobs.id = notices.job_id
-          WHERE notices.sent_at IS NULL AND notices.id > $2 ORDER BY notices.id LIMIT $1"
-    );
-    let rows = sqlx::query(SQL).bind(i64::from(limit)).bind(after).fetch_all(readers).await?;
-    Ok(decode::every(&rows, "notices", decode::notice))
-}
-
-/// Marks a notice as told.
-pub(super) async fn notice_sent(writer: &SqlitePool, notice: i64, now: Timestamp) -> Result<(), StoreError> {
-    let mut tx = writer.begin_with(WRITE).await?;
-    sqlx::query("UPDATE notices SET sent_at = $2 WHERE id = $1")
-        .bind(notice)
-        .bind(to_text(now))
-        .execute(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(())
 }

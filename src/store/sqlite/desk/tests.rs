@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::domain::notice::NoticeKind;
 use crate::domain::time::{after, from_text};
 use crate::store::desk::NewTick;
+use crate::store::sqlite::notices::{sent, unsent};
 use crate::store::sqlite::open::Pools;
-use crate::store::sqlite::ticks::{last_tick, notice_sent, tick, unsent_notices};
+use crate::store::sqlite::ticks::{last_tick, tick};
 use crate::store::sqlite::{migrate, open};
 
 struct Desk {
@@ -226,20 +228,20 @@ async fn a_person_provides_words_an_address_or_a_file_of_the_vault() {
             (provided.content_type.clone(), provided.metadata.clone())
         );
         assert!(job.finished_at.is_some());
-        let notices = unsent_notices(&desk.pools.readers, 0, 10).await.expect("lists");
+        let notices = unsent(&desk.pools.readers, 0, 10).await.expect("lists");
         let notice = notices.last().expect("a notice");
-        assert_eq!((notice.job.id, notice.kind.as_str()), (id.0, "done"));
+        assert_eq!((notice.job.as_ref().map(|job| job.id), notice.kind), (Some(id.0), NoticeKind::Done));
         assert!(refusal(provide(writer, id, &address, now()).await).contains("is done"));
         let source = "SELECT last_resolved_source FROM asset_health WHERE asset = 'hero-image'";
         assert_eq!(desk.scalar(source).await, "manual");
         desk.sql("DELETE FROM asset_health").await;
     }
     assert_eq!(desk.scalar("SELECT CAST(count(lease_token) AS TEXT) FROM jobs").await, "0");
-    let notices = unsent_notices(&desk.pools.readers, 0, 10).await.expect("lists");
+    let notices = unsent(&desk.pools.readers, 0, 10).await.expect("lists");
     assert_eq!(notices.len(), 4);
     let now = from_text("2026-11-22T13:50:00.000Z").expect("valid");
-    notice_sent(writer, notices[0].id, now).await.expect("marks");
-    let rest = unsent_notices(&desk.pools.readers, 0, 10).await.expect("lists");
+    sent(writer, notices[0].id, now).await.expect("marks");
+    let rest = unsent(&desk.pools.readers, 0, 10).await.expect("lists");
     assert_eq!(rest, notices[1..]);
 }
 

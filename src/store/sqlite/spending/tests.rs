@@ -154,7 +154,7 @@ fn finish(job: i64, attempts: Vec<AttemptResult>, token: &str) -> Entry {
         error: None,
         prompt_digest: None,
         report: None,
-        notify: false,
+        notify: None,
         at: now(),
     }))
 }
