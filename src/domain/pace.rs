@@ -186,6 +186,9 @@ pub enum Turn {
     Pass,
 }
 
+/// The shortest wait for a limit that opens.
+const LEAST_WAIT: Duration = Duration::from_secs(1);
+
 /// What a job does that found no room. The queue does the waiting where nobody was called yet, or where nobody else
 /// is left to be called: a limit of our own is nobody's failure, and no reason for a fallback.
 #[must_use]
@@ -195,7 +198,10 @@ pub fn turn(no_room: &NoRoom, standing: Standing, now: Timestamp) -> Turn {
         NoRoom::Taken if stays => Turn::ComeBack(after(now, TAKEN_WAIT)),
         // As long as the link has time; its call would wait for a permit of this daemon just so.
         NoRoom::Taken => Turn::Wait(after(now, TAKEN_LOOK)),
-        NoRoom::AtLimit(limit) if between(now, limit.until) <= SHORT_HINT => Turn::Wait(limit.until),
+        NoRoom::AtLimit(limit) if between(now, limit.until) <= SHORT_HINT => {
+            // By another daemon's clock it may be open already: who does not believe it asks without end.
+            Turn::Wait(limit.until.max(after(now, LEAST_WAIT)))
+        }
         NoRoom::AtLimit(limit) if stays && (is_worth_waiting(limit, now) || !standing.has_next) => {
             Turn::ComeBack(limit.until)
         }

@@ -95,7 +95,7 @@ mod tests {
             write("INSERT INTO t VALUES (1)").await;
         }
         assert!(began.elapsed() < BUSY_TIMEOUT / 2, "{:?}", began.elapsed());
-        drop(reader);
+        reader.rollback().await.expect("the reader ends");
         fold(&pools.writer).await.expect("folded");
         assert_eq!(log(), 0);
         let patience: i64 =
