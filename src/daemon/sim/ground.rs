@@ -15,8 +15,8 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    AssetCount, Call, ClaimRequest, Claimed, Entry, Found, Held, JobFilter, JobRow, JobSearch, JobStory,
+    ManualRow, NewJob, NewTick, Notice, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
 };
 
 use super::law;
@@ -268,6 +268,22 @@ impl Store for SimStore {
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
         self.world.store.counts(now).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        self.world.store.backlog(now).await
+    }
+
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError> {
+        self.world.store.outcomes(since).await
+    }
+
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError> {
+        self.world.store.search(search).await
+    }
+
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError> {
+        self.world.store.calls(provider, limit).await
     }
 
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {

@@ -141,7 +141,7 @@ impl Tables {
     }
 }
 
-fn job_row(job: &JobRecord) -> JobRow {
+pub(super) fn job_row(job: &JobRecord) -> JobRow {
     JobRow {
         id: job.id.0,
         asset: job.asset.to_string(),
@@ -170,7 +170,7 @@ fn job_row(job: &JobRecord) -> JobRow {
     }
 }
 
-fn attempt_row(attempt: &AttemptRecord) -> AttemptRow {
+pub(super) fn attempt_row(attempt: &AttemptRecord) -> AttemptRow {
     AttemptRow {
         id: attempt.id,
         position: i64::from(attempt.position),

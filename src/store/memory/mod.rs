@@ -2,6 +2,7 @@
 
 mod claim;
 mod desk;
+mod glance;
 mod ledger;
 mod money;
 mod people;
@@ -23,8 +24,8 @@ use crate::domain::time::{Clock, Timestamp};
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    AssetCount, Call, ClaimRequest, Claimed, Entry, Found, JobFilter, JobRow, JobSearch, JobStory, ManualRow,
+    NewJob, NewTick, Notice, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -180,6 +181,22 @@ impl Store for MemoryStore {
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
         Ok(self.look(|tables| tables.counts(now)))
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        Ok(self.look(|tables| tables.backlog(now)))
+    }
+
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError> {
+        Ok(self.look(|tables| tables.outcomes(since)))
+    }
+
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError> {
+        Ok(self.look(|tables| tables.search(search)))
+    }
+
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError> {
+        Ok(self.look(|tables| tables.calls(provider, limit)))
     }
 
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {

@@ -29,6 +29,8 @@ pub(crate) struct Tables {
     pub(crate) notices: BTreeMap<i64, NoticeRecord>,
     /// By period, scope and name.
     pub(crate) spending: BTreeMap<(String, &'static str, String), Counter>,
+    /// How many walks ended so, by day, asset and outcome.
+    pub(crate) outcomes: BTreeMap<(String, AssetName, &'static str), i64>,
     /// By key.
     pub(crate) staged: BTreeMap<String, StagedRecord>,
     /// By schedule and tick.

@@ -1,7 +1,6 @@
 //! The desk: what people ask of the database and tell it, by verb, page or API.
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
 use super::decode::{
@@ -14,7 +13,7 @@ use crate::domain::job::{Actor, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, to_text};
-use crate::store::desk::{AssetCount, JobFilter, JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
+use crate::store::desk::{AssetCount, JobStory, ManualRow, NewJob, Provided, RunRow};
 use crate::store::error::StoreError;
 
 /// Every write takes the file's write lock before it reads, so that it never waits half-way for one.
@@ -24,7 +23,7 @@ pub(super) const WRITE: &str = "BEGIN IMMEDIATE";
 pub(super) const DEDUPE_INDEX: &str = "jobs_one_live_job_per_dedupe_key";
 
 /// The most jobs one listing reads, whatever is asked for.
-const MOST_ROWS: u32 = 10_000;
+pub(super) const MOST_ROWS: u32 = 10_000;
 
 /// Adds a job.
 pub(super) async fn enqueue(writer: &SqlitePool, job: &NewJob) -> Result<JobId, StoreError> {
@@ -85,28 +84,6 @@ pub(super) async fn execute(writer: &SqlitePool, statement: &'static str) -> Res
     let changed = sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
     tx.commit().await?;
     Ok(changed)
-}
-
-/// Jobs, newest first.
-pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
-    // Built, and not one statement with optional conditions, so that a slug finds its index.
-    let mut query: QueryBuilder<Sqlite> =
-        QueryBuilder::new(concat!("SELECT ", job_columns!(), " FROM jobs WHERE TRUE"));
-    if let Some(asset) = &filter.asset {
-        query.push(" AND asset = ").push_bind(asset.as_str().to_owned());
-    }
-    if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(status.as_str());
-    }
-    if let Some(slug) = &filter.slug {
-        query.push(" AND slug = ").push_bind(slug.clone());
-    }
-    if let Some(before) = filter.before {
-        query.push(" AND id < ").push_bind(before.0);
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit.min(MOST_ROWS)));
-    let rows = query.build().fetch_all(readers).await?;
-    Ok(every(&rows, "jobs", decode::job))
 }
 
 /// One job with its runs and attempts, as they stood at one instant. The limits are far beyond what we write.

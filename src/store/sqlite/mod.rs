@@ -5,6 +5,7 @@ mod care;
 mod claim;
 mod decode;
 mod desk;
+mod glance;
 mod health;
 mod ledger;
 pub mod migrate;
@@ -36,8 +37,8 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    AssetCount, Call, ClaimRequest, Claimed, Entry, Files, Found, JobFilter, JobRow, JobSearch, JobStory,
+    ManualRow, NewJob, NewTick, Notice, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -183,7 +184,7 @@ impl Store for SqliteStore {
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
-        desk::jobs(&self.pools.readers, filter).await
+        glance::jobs(&self.pools.readers, filter).await
     }
 
     async fn story(&self, job: JobId) -> Result<Option<JobStory>, StoreError> {
@@ -196,6 +197,22 @@ impl Store for SqliteStore {
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
         desk::counts(&self.pools.readers, now).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        glance::backlog(&self.pools.readers, now).await
+    }
+
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError> {
+        glance::outcomes(&self.pools.readers, since).await
+    }
+
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError> {
+        glance::search(&self.pools.readers, search).await
+    }
+
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError> {
+        glance::calls(&self.pools.readers, provider, limit).await
     }
 
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {

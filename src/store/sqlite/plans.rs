@@ -4,7 +4,7 @@ use sqlx::sqlite::SqlitePool;
 use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 
 use super::ledger::{BEGIN, END_JOBS, END_RUNS, INSERT_SETTLED, SETTLE};
-use super::{claim, migrate, open, runs, spending};
+use super::{claim, glance, migrate, open, runs, spending};
 
 /// What SQLite does for a statement, one step a line.
 async fn plan(pool: &SqlitePool, sql: &str) -> String {
@@ -40,6 +40,13 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         ("COUNT_DUE", claim::COUNT_DUE),
         ("OPEN_RUNS", runs::OPEN_RUNS),
         ("REFUSALS", runs::REFUSALS),
+        ("BACKLOG", glance::BACKLOG),
+        ("OUTCOMES", glance::OUTCOMES),
+        ("CALLS", glance::CALLS),
+        ("LISTED", glance::LISTED),
+        ("NEWEST", glance::NEWEST),
+        ("SEARCH_FROM", glance::SEARCH_FROM),
+        ("SEARCH_AFTER", glance::SEARCH_AFTER),
     ];
     for with_statistics in [false, true] {
         if with_statistics {
@@ -49,7 +56,7 @@ async fn no_statement_of_the_hot_path_ever_scans_a_table() {
         for (name, sql) in hot {
             let plan = plan(&pools.writer, sql).await;
             let scans = |table: &str| plan.lines().any(|step| step.starts_with(&format!("SCAN {table}")));
-            for table in ["jobs", "runs", "attempts", "last", "a ", "r ", "s", "spending"] {
+            for table in ["jobs", "runs", "attempts", "last", "a ", "r ", "s", "spending", "outcomes"] {
                 assert!(!scans(table), "{name}, statistics: {with_statistics}\n{plan}");
             }
         }
