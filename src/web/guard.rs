@@ -75,7 +75,7 @@ fn refuse(request: &Request, scope: Scope) -> Response {
         && !request.uri().path().starts_with("/api/")
         && wants_page(request.headers());
     if is_page {
-        return Redirect::to("/login").into_response();
+        return Redirect::to(&super::page::way_to_login(request.uri())).into_response();
     }
     let sentence = "show a token: Authorization: Bearer ..., the one the daemon's log names at its start";
     Problem::new(StatusCode::UNAUTHORIZED, sentence).into_response()

@@ -7,6 +7,7 @@ pub mod money;
 pub mod outlook;
 mod provide;
 pub mod standing;
+pub mod told;
 
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::breaker::ProviderHealth;
-use crate::domain::budget::{Budget, Scope, Span, Spending, dollars};
+use crate::domain::budget::{Budget, Counter, Scope, Span, Spending, dollars};
 use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -60,6 +60,12 @@ impl Money<'_> {
             }
         };
         Span::ALL.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What it has cost in this period, and what it may.
+    #[must_use]
+    pub fn of(&self, span: Span) -> (Counter, Option<i64>) {
+        (self.spending.of(self.scope, span, self.name), self.budget.limit(span))
     }
 
     /// For programs, in micro-dollars.

@@ -65,6 +65,12 @@ impl<'a> Standing<'a> {
         self.money.said()
     }
 
+    /// What it costs.
+    #[must_use]
+    pub fn money(&self) -> &Money<'a> {
+        &self.money
+    }
+
     /// Whether it stands in some asset's chain.
     #[must_use]
     pub fn is_used(&self, config: &Config) -> bool {
