@@ -49,7 +49,13 @@ impl Answer {
 impl Site {
     /// Starts a daemon with this configuration.
     pub(crate) fn start(configuration: &str) -> Self {
+        Self::start_with(configuration, &[])
+    }
+
+    /// As [`Site::start`], in this environment.
+    pub(crate) fn start_with(configuration: &str, environment: &[(&'static str, String)]) -> Self {
         let mut place = Place::new(configuration);
+        place.environment.extend_from_slice(environment);
         place.environment.push(("BACKSTOP_WEB__LISTEN", "127.0.0.1:0".to_owned()));
         let serving = place.serve();
         let address = address(&serving);

@@ -40,7 +40,7 @@ pub(in crate::store) async fn days_remember_how_walks_ended(subject: impl Subjec
     store.cancel(claims[4].job.id).await.expect("cancelled");
     store.retry(claims[0].job.id, None).await.expect("sent round");
     assert_eq!(told(0).await, days);
-    store.prune(at(86_400 * 402), 10).await.expect("pruned");
+    store.prune(at(86_400 * 401), 10).await.expect("pruned");
     assert_eq!(told(0).await, [second_day]);
 }
 

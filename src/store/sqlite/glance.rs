@@ -16,14 +16,14 @@ use crate::store::{MOST_COUNTED, MOST_SEARCHED};
 /// Each count ends at $2.
 pub(super) const BACKLOG: &str = "
     SELECT * FROM (
-        SELECT known.name AS asset, state.value AS status,
+        SELECT known.name AS asset, wanted.value AS status,
             (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_listed
-                WHERE asset = known.name AND status = state.value LIMIT $2)) AS count,
-            CASE state.value WHEN 'pending' THEN min($2, (SELECT sum(
+                WHERE asset = known.name AND status = wanted.value LIMIT $2)) AS count,
+            CASE wanted.value WHEN 'pending' THEN min($2, (SELECT sum(
                 (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_due
                     WHERE status = 'pending' AND asset = known.name AND priority = level.value AND run_at <= $1 LIMIT $2)))
                 FROM json_each('[0,1,2,3,4,5,6,7,8,9]') AS level)) ELSE 0 END AS due
-        FROM assets AS known, json_each('[\"manual\",\"pending\",\"running\"]') AS state)
+        FROM assets AS known, json_each('[\"manual\",\"pending\",\"running\"]') AS wanted)
     WHERE count > 0 ORDER BY asset, status";
 
 pub(super) const OUTCOMES: &str =

@@ -125,7 +125,7 @@ fn hand(job: &JobRow, asset: Option<&Asset>, providers: &[Provider]) -> Markup {
 fn retry_form(id: i64, word: &str, medium: Option<Medium>, providers: &[Provider]) -> Markup {
     html! {
         form.retry method="post" action={ "/jobs/" (id) "/retry" } {
-            button.strong[word == "Try again"] id="retry" { (word) }
+            button id="retry" { (word) }
             details.fold id="retry-fold" {
                 summary { "With another provider first, this once" }
                 label for="retry-with" { "Start at" }
