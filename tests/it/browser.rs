@@ -65,7 +65,7 @@ fn configuration(fake: &Fake) -> String {
         "[assets.hero-image]\nchain = [\"gemini-3.1-flash-image\", \"lummi\", \"manual\"]\n\
          [assets.social-text]\nchain = [\"template\", \"manual\"]\n\
          [providers.\"gemini-3.1-flash-image\"]\nbase_url = \"{}/v1beta\"\napi_key = {{ env = \"FAKE_KEY\" }}\nretries = 0\n\
-         budget = {{ month = \"20.00\" }}\n\
+         budget = {{ month = 20 }}\n\
          [providers.lummi]\nbase_url = \"{}/v1\"\napi_key = {{ env = \"FAKE_KEY\" }}\nretries = 0\n",
         fake.url("gemini-3.1-flash-image"),
         fake.url("lummi")

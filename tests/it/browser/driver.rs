@@ -193,7 +193,7 @@ impl Drop for Browser {
     fn drop(&mut self) {
         // The driver is killed after this, and would leave the browser behind.
         let quit = self.client.delete(&self.session).timeout(Duration::from_secs(10));
-        drop(block_on(quit.send()));
+        drop(block_on(async { quit.send().await }));
     }
 }
 
