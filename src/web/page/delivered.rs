@@ -69,10 +69,10 @@ fn credit_line(credit: &Value) -> Markup {
         @if let Some(text) = of("text").or(credit.as_str()) { (words(text)) }
         @for (key, name) in CREDITS {
             @if let Some(url) = of(key).filter(|url| is_web(url)) {
-                " " a href=(url) rel="noreferrer" { (name) }
+                " · " a href=(url) rel="noreferrer" { (name) }
             }
         }
-        @if let Some(licence) = of("licence") { ". " (words(licence)) }
+        @if let Some(licence) = of("licence") { " · " (words(licence)) }
     }
 }
 
@@ -152,7 +152,7 @@ mod tests {
         let line = credit_line(&credit).into_string();
         assert_eq!(
             line,
-            "<bdi>&lt;b&gt;</bdi> <a href=\"https://a.example\" rel=\"noreferrer\">its author</a>"
+            "<bdi>&lt;b&gt;</bdi> · <a href=\"https://a.example\" rel=\"noreferrer\">its author</a>"
         );
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::job::choices;
-use super::when::words;
+use super::when::{told, words};
 use super::{Here, Oops, asked_of, form_of, frame};
 use crate::daemon::desk::{self, DeskError, Outlook, outlook};
 use crate::store::NewJob;
@@ -149,13 +149,13 @@ fn plan(outlook: &Outlook) -> Markup {
                         div {
                             strong { (words(&link.title)) } " "
                             span.verdict { (if word == "call" { "is called" } else { "is skipped" }) }
-                            p.faint { (words(&why)) }
+                            p.faint { (told(&why, outlook.now)) }
                         }
                     }
                 }
             }
         }
-        p { (outlook.ending()) }
+        p { (told(&outlook.ending(), outlook.now)) }
         @if let Some(window) = outlook.window() { p { (words(&window)) } }
     }
 }

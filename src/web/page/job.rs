@@ -88,7 +88,7 @@ fn lead(story: &JobStory, providers: &[Provider], now: Timestamp) -> Markup {
                 p { "Its next run begins with " (title(providers, wish)) ", this once." }
             }
         }
-        @if let Some(why) = because(story, providers) {
+        @if let Some(why) = because(story, providers, now) {
             div.because-box { (why) }
         }
     }

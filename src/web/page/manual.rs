@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::frame::copy;
 use super::job::number;
 use super::timeline::{pretty, title};
-use super::when::{plain, when_row, words};
+use super::when::{plain, told, when_row, words};
 use super::{Here, Oops, asked_of, frame};
 use crate::daemon::desk::Handed;
 use crate::domain::asset::Medium;
@@ -98,8 +98,8 @@ fn waiting(site: &Site, row: &ManualRow, providers: &[Provider], now: Timestamp)
             @for reason in row.reasons.as_deref().unwrap_or_default().lines() {
                 li {
                     @match reason.split_once(": ") {
-                        Some((provider, why)) => { strong { (title(providers, provider)) } ": " (words(why)) },
-                        None => (words(reason)),
+                        Some((provider, why)) => { strong { (title(providers, provider)) } ": " (told(why, now)) },
+                        None => (told(reason, now)),
                     }
                 }
             }

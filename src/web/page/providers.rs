@@ -9,7 +9,7 @@ use chrono::NaiveDateTime;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::when::{when, words};
+use super::when::{told, when, words};
 use super::{Here, Oops, asked_of, form_of, frame, strip};
 use crate::daemon::desk::standing::standings;
 use crate::daemon::desk::{self, Standing};
@@ -81,7 +81,7 @@ fn card(one: &Standing<'_>, used: &str, calls: &[Call], scope: Scope, now: Times
                     (if one.shut().is_some() { "not called" } else { "ready" })
                 }
             }
-            p.sentence { (words(&sentence(one))) }
+            p.sentence { (told(&sentence(one), now)) }
             p.faint {
                 code { (name) } " makes " (provider.medium.as_str())
                 @if let Some(model) = &provider.model { " with " (words(model)) }
@@ -117,7 +117,7 @@ fn facts(one: &Standing<'_>, calls: &[Call], now: Timestamp) -> Markup {
             }
             @if let Some((at, error)) = one.last_error() {
                 dt { "Last error" }
-                dd { (when(at, now)) ": " (words(error)) }
+                dd { (when(at, now)) ": " (told(error, now)) }
             }
             @if let Some((middle, slow)) = strip::latency(calls) {
                 dt { "Takes" }

@@ -32,7 +32,10 @@ pub(super) fn strip(calls: &[Call], now: Timestamp, id: &str) -> Markup {
     html! {
         svg.strip viewBox={ "0 0 " (width) " " (HEIGHT) } role="img" aria-labelledby={ "strip-" (id) } {
             title id={ "strip-" (id) } { (said) "." }
-            @for (at, call) in (0_i64..).zip(drawn) {
+            @for at in 0..number(DRAWN - all) {
+                circle.slot cx=(at * STEP + 6) cy="10" r="1.5" {}
+            }
+            @for (at, call) in (number(DRAWN - all)..).zip(drawn) {
                 (mark(call, at * STEP, now))
             }
         }

@@ -3,8 +3,8 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
-use super::when::{when_row, words};
-use crate::daemon::desk::told;
+use super::when::{told, when_row, words};
+use crate::daemon::desk::told as story;
 use crate::domain::budget::dollars;
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
@@ -49,7 +49,7 @@ pub(super) fn timeline(story: &JobStory, providers: &[Provider], now: Timestamp)
 }
 
 /// Why it was this provider: what became of those before it.
-pub(super) fn because(story: &JobStory, providers: &[Provider]) -> Option<Markup> {
+pub(super) fn because(story: &JobStory, providers: &[Provider], now: Timestamp) -> Option<Markup> {
     let run = story.history.last()?;
     let delivered = run.attempts.iter().find(|attempt| attempt.status == "delivered");
     let place = delivered.map_or(i64::MAX, |attempt| attempt.position);
@@ -75,12 +75,27 @@ pub(super) fn because(story: &JobStory, providers: &[Provider]) -> Option<Markup
             @for attempt in before {
                 li {
                     strong { (title(providers, &attempt.provider)) } " "
-                    @if attempt.status == "skipped" { "was not called: " } @else { "failed: " }
-                    (words(reason(attempt)))
+                    @match (attempt.status.as_str(), meaning(attempt)) {
+                        ("skipped", _) => { "was not called: " (told(reason(attempt), now)) },
+                        (_, Some(meaning)) => {
+                            "failed. " (meaning) ". " span.said { (told(reason(attempt), now)) }
+                        },
+                        (_, None) => { "failed: " (told(reason(attempt), now)) },
+                    }
                 }
             }
         }
     })
+}
+
+/// What its class means, as a sentence begins.
+fn meaning(attempt: &AttemptRow) -> Option<String> {
+    let (_, meaning) = CLASSES.iter().find(|(class, _)| attempt.class.as_deref() == Some(*class))?;
+    let mut meaning = (*meaning).to_owned();
+    if let Some(first) = meaning.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    Some(meaning)
 }
 
 /// A provider as people know it.
@@ -96,11 +111,11 @@ fn reason(attempt: &AttemptRow) -> &str {
 fn ending(run: &RunRow, status: &str) -> String {
     match (&run.outcome, &run.finished_at) {
         (Some(outcome), Some(end)) => {
-            let mut outcome = told::outcome(outcome).to_owned();
+            let mut outcome = story::outcome(outcome).to_owned();
             if let Some(first) = outcome.get_mut(..1) {
                 first.make_ascii_uppercase();
             }
-            format!("{outcome} after {}", told::length(&run.started_at, end))
+            format!("{outcome} after {}", story::length(&run.started_at, end))
         }
         _ if status == "running" => "Under way".to_owned(),
         (Some(_) | None, _) => "Interrupted; it goes on when the job is taken up again".to_owned(),
@@ -117,7 +132,6 @@ fn row(attempt: &AttemptRow, providers: &[Provider], now: Timestamp) -> Markup {
         _unknown => ("?", "Called; its fate is not known"),
     };
     let took = attempt.finished_at.as_deref().filter(|_| attempt.status != "skipped");
-    let meaning = CLASSES.iter().find(|(class, _)| attempt.class.as_deref() == Some(*class));
     html! {
         li.attempt.(attempt.status) {
             span.shape aria-hidden="true" { (shape) }
@@ -127,14 +141,12 @@ fn row(attempt: &AttemptRow, providers: &[Provider], now: Timestamp) -> Markup {
                     @if attempt.repeat > 0 { span.faint { " · repeat " (attempt.repeat) } }
                     " " span.verdict {
                         (word)
-                        @if let Some(end) = took { " after " (told::length(&attempt.started_at, end)) }
+                        @if let Some(end) = took { " after " (story::length(&attempt.started_at, end)) }
                     }
                     @if attempt.cost_micros > 0 { span.cost { " · " (dollars(attempt.cost_micros)) } }
                 }
-                @if let Some(error) = &attempt.error { p.why { (words(error)) } }
-                @if let Some((class, meaning)) = meaning {
-                    p.faint { (meaning) " (" code { (class) } ")" }
-                }
+                @if let Some(meaning) = meaning(attempt) { p.why { (meaning) "." } }
+                @if let Some(error) = &attempt.error { p.said { (told(error, now)) } }
                 (small_print(attempt, now))
             }
         }
@@ -145,6 +157,7 @@ fn row(attempt: &AttemptRow, providers: &[Provider], now: Timestamp) -> Markup {
 fn small_print(attempt: &AttemptRow, now: Timestamp) -> Markup {
     let facts = [
         ("label", Some(attempt.provider.clone())),
+        ("class", attempt.class.clone()),
         ("model", attempt.model.clone()),
         ("HTTP status", attempt.http_status.map(|status| status.to_string())),
         ("request id", attempt.request_id.clone()),

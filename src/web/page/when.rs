@@ -11,13 +11,46 @@ pub(super) fn when(at: Timestamp, now: Timestamp) -> Markup {
     } else {
         format!("in {}", spoken(between(now, at)))
     };
-    let exact = at.format("%-d %B %Y, %H:%M:%S UTC").to_string();
-    html! { time datetime=(to_text(at)) title=(exact) { (words) } }
+    html! { time datetime=(to_text(at)) title=(exact(at)) { (words) } }
 }
 
 /// The same of a row's text. What is no instant is shown as it stands.
 pub(super) fn when_row(at: &str, now: Timestamp) -> Markup {
     from_text(at).map_or_else(|| words(at), |at| when(at, now))
+}
+
+/// A sentence with its instants as people read them, the exact ones on hover: `until 21:52 UTC`.
+pub(super) fn told(text: &str, now: Timestamp) -> Markup {
+    let mut parts: Vec<(&str, Option<Timestamp>)> = Vec::new();
+    let mut rest = text;
+    while let Some((before, stamp, after)) = next_instant(rest) {
+        parts.push((before, Some(stamp)));
+        rest = after;
+    }
+    parts.push((rest, None));
+    html! {
+        bdi {
+            @for (before, stamp) in parts {
+                (plain(before))
+                @if let Some(at) = stamp {
+                    @let day = if at.date_naive() == now.date_naive() { "%H:%M UTC" } else { "%-d %B, %H:%M UTC" };
+                    time datetime=(to_text(at)) title=(exact(at)) { (at.format(day)) }
+                }
+            }
+        }
+    }
+}
+
+fn next_instant(text: &str) -> Option<(&str, Timestamp, &str)> {
+    const WIDTH: usize = "2026-11-22T13:49:00.000Z".len();
+    text.char_indices().filter(|(_, c)| c.is_ascii_digit()).find_map(|(start, _)| {
+        let stamp = from_text(text.get(start..start + WIDTH)?)?;
+        Some((text.get(..start)?, stamp, text.get(start + WIDTH..)?))
+    })
+}
+
+fn exact(at: Timestamp) -> String {
+    at.format("%-d %B %Y, %H:%M:%S UTC").to_string()
 }
 
 /// What a stranger wrote: held together whatever direction it is written in, and without what would turn the text
@@ -48,7 +81,7 @@ pub(super) fn grouped(count: i64) -> String {
         said.push('-');
     }
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             said.push(',');
         }
         said.push(digit);
@@ -74,6 +107,21 @@ mod tests {
             "<time datetime=\"2026-11-24T12:01:00.000Z\" title=\"24 November 2026, 12:01:00 UTC\">in 1 minute</time>",
         );
         assert_eq!(when_row("<soon>", now).into_string(), "<bdi>&lt;soon&gt;</bdi>");
+    }
+
+    #[test]
+    fn instants_in_a_sentence_are_read_by_people() {
+        let now = from_text("2026-11-24T12:00:00.000Z").expect("valid");
+        let check =
+            |text: &str, expected: &str| assert_eq!(told(text, now).into_string(), expected, "{text}");
+        check("no <key>", "<bdi>no &lt;key&gt;</bdi>");
+        check(
+            "open until 2026-11-24T21:52:08.627Z!",
+            "<bdi>open until <time datetime=\"2026-11-24T21:52:08.627Z\" title=\"24 November 2026, 21:52:08 UTC\">21:52 UTC</time>!</bdi>",
+        );
+        let tomorrow = told("2026-11-25T08:00:00.000Z", now).into_string();
+        assert!(tomorrow.contains(">25 November, 08:00 UTC</time>"), "{tomorrow}");
+        check("2026 2026-11-24T21:52:08é", "<bdi>2026 2026-11-24T21:52:08é</bdi>");
     }
 
     #[test]

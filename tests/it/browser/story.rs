@@ -28,8 +28,8 @@ fn a_job_falls_back_and_another_is_provided_by_a_person() {
     browser.reads("h1", "Hero image ready (via fallback: Lummi)");
     assert_eq!(browser.path(), "/jobs/1");
     browser.says("#lead", "It came from Lummi, because:");
-    browser.says("#lead", "failed:");
-    browser.says("#story", "its credit or quota is used up (quota)");
+    browser.says("#lead", "Gemini 3.1 Flash Image failed. Its credit or quota is used up.");
+    browser.says("#story", "Its credit or quota is used up.");
     browser.says("#story", "Delivered after");
     browser.says("#asset .credit", "Ann Other");
     let served = browser
