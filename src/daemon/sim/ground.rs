@@ -15,8 +15,8 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    Asked, AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob,
+    NewTick, Notice, Once, Provided, Pulse, Store, StoreError, Written,
 };
 
 use super::law;
@@ -252,6 +252,10 @@ impl Store for SimStore {
 
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {
         self.world.store.enqueue(job).await
+    }
+
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError> {
+        self.world.store.enqueue_once(job, once, now).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {

@@ -58,7 +58,11 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
 }
 
 /// A collision of dedupe keys is refused by an index, which names itself and not the job that is in the way.
-async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreError) -> StoreError {
+pub(super) async fn explain_dedupe(
+    conn: &mut SqliteConnection,
+    job: &NewJob,
+    error: StoreError,
+) -> StoreError {
     let (StoreError::Refused { sentence }, Some(key)) = (&error, &job.dedupe_key) else {
         return error;
     };
@@ -107,6 +111,13 @@ pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec
     query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit.min(MOST_ROWS)));
     let rows = query.build().fetch_all(readers).await?;
     Ok(every(&rows, "jobs", decode::job))
+}
+
+/// One job alone.
+pub(super) async fn job(readers: &SqlitePool, job: JobId) -> Result<Option<JobRow>, StoreError> {
+    const JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+    let row = sqlx::query(JOB).bind(job.0).fetch_optional(readers).await?;
+    row.as_ref().map(decode::job).transpose()
 }
 
 /// One job with its runs and attempts, as they stood at one instant. The limits are far beyond what we write.

@@ -9,6 +9,7 @@ mod health;
 mod ledger;
 pub mod migrate;
 pub mod mirror;
+mod once;
 pub mod open;
 #[cfg(test)]
 mod plans;
@@ -36,8 +37,8 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewTick,
-    Notice, Provided, Pulse, Store, StoreError, Written,
+    Asked, AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob,
+    NewTick, Notice, Once, Provided, Pulse, Store, StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -180,6 +181,14 @@ impl Store for SqliteStore {
 
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {
         desk::enqueue(&self.pools.writer, job).await
+    }
+
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError> {
+        once::enqueue(&self.pools.writer, job, once, now).await
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
+        desk::job(&self.pools.readers, job).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
