@@ -154,10 +154,10 @@ impl Desk {
 
 /// What the schema refuses in a new job is a wrong word in it.
 fn wrong_word(error: StoreError) -> DeskError {
-    match error {
-        StoreError::Refused { sentence } => DeskError::Wish(sentence),
-        other => other.into(),
+    if let StoreError::Refused { sentence } = error {
+        return DeskError::Wish(sentence);
     }
+    error.into()
 }
 
 /// A digest of what a request asks for, the same however its fields stand and its words are spelled.

@@ -63,7 +63,7 @@ fn wrong_wishes_are_answered_with_a_sentence() {
     check(
         "/api/generate/social-txt",
         json!({"slug": "a"}),
-        422,
+        404,
         "unknown asset \"social-txt\"; did you mean \"social-text\"?",
     );
     check(
