@@ -42,10 +42,10 @@ const SHOWN: [&str; 14] = [
     "video/webm",
     "video/quicktime",
     "audio/mpeg",
-    "audio/x-wav",
+    "audio/wav",
     "audio/ogg",
-    "audio/m4a",
-    "audio/x-flac",
+    "audio/mp4",
+    "audio/flac",
 ];
 
 /// The address.

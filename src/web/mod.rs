@@ -28,6 +28,9 @@ pub use serve::serve;
 /// The largest body of a request that brings no file, in bytes: a prompt and its input fit many times.
 const LARGEST_BODY: usize = 1 << 20;
 
+/// How large the head of a request may be, in bytes.
+const LARGEST_HEAD: usize = 64 * 1024;
+
 /// Most requests that wait for their asset at once.
 const MOST_WAITING: usize = 256;
 

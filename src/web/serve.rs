@@ -16,16 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::places::{Fetched, Place, Places};
-use super::{Site, routes};
+use super::{LARGEST_HEAD, Site, routes};
 
 /// Connections at once, where the system gives that many.
 const MOST_CONNECTIONS: u64 = 1_024;
 
 /// How long a client may take to send the head of a request: who drips holds a connection no longer.
 const PATIENCE_FOR_HEAD: Duration = Duration::from_secs(10);
-
-/// How large the head of a request may be, in bytes.
-const LARGEST_HEAD: usize = 64 * 1024;
 
 /// How long connections have to end what they are at when the daemon stops.
 const GRACE: Duration = Duration::from_secs(5);

@@ -3,15 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Site, send};
-
-/// Texts that a template makes, and pictures that nobody can make.
-const TEXTS: &str = "
-    [assets.social-text]
-    chain = [\"template\", \"manual\"]
-    [providers.template]
-    template = \"A text about {{ input.title or slug }} that is long enough\"
-";
+use super::{Site, TEXTS, send};
 
 #[test]
 fn an_asset_is_asked_for_and_there() {
