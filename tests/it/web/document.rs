@@ -99,8 +99,8 @@ fn every_example_of_the_page_about_it_works() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
     site.place.shows(
-        "SELECT group_concat(id || ' ' || status || ' ' || coalesce(provider, 'nobody'), ', ') FROM jobs",
-        "1 done title-card, 2 done template, 3 done title-card, 4 manual nobody, 5 done manual, 6 done manual, 7 done manual",
+        "SELECT group_concat(id || ' ' || status || ' ' || provider, ', ') FROM jobs",
+        "1 done title-card, 2 done template, 3 done title-card, 4 manual manual, 5 done manual, 6 done manual, 7 done manual",
     );
     let picture = fs::read(site.place.file("spring.png")).expect("fetched");
     assert!(picture.starts_with(b"\x89PNG"), "no picture");
