@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::post;
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,6 +20,8 @@ const LARGEST_FILE: usize = 64 << 20;
 
 /// What a form needs besides the file in it, in bytes.
 const AROUND: usize = 64 << 10;
+
+const JSON: &str = "application/json";
 
 const EXPECTED: &str = "{\"text\": \"...\"} or {\"url\": \"https://...\"}";
 
@@ -45,22 +47,26 @@ async fn resolve(
 ) -> Result<Json<Value>, Problem> {
     let id = number(&id)?;
     site.desk.resolvable(id).await?;
-    let Ok(_turn) = site.uploads.try_acquire() else {
-        return Err(Problem::busy("other files are being handed in; try again in a moment"));
-    };
-    let handed = handed(request).await?;
+    let kind = kind(request.headers());
+    // Words take no room.
+    let is_file = kind != JSON;
+    let turn = is_file.then(|| site.uploads.try_acquire()).transpose();
+    let _turn = turn.map_err(|_| Problem::busy("other files are being handed in; try again in a moment"))?;
+    let handed = handed(request, &kind).await?;
     let job = site.desk.provide(id, handed).await?;
     Ok(Json(seen(&site.desk.shelves(), &job)))
 }
 
-async fn handed(request: Request) -> Result<Handed, Problem> {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
-    let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    match kind.as_str() {
+/// The type of what is handed in, without what further is said of it; empty where none is named.
+fn kind(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+}
+
+async fn handed(request: Request, kind: &str) -> Result<Handed, Problem> {
+    match kind {
         "multipart/form-data" => form(request).await,
-        "application/json" => {
-            words(brought::json(&whole(request.into_body(), LARGEST_BODY).await?, EXPECTED)?)
-        }
+        JSON => words(brought::json(&whole(request.into_body(), LARGEST_BODY).await?, EXPECTED)?),
         "" => {
             let sentence =
                 format!("say by a Content-Type what is handed in: a file's own, or JSON: {EXPECTED}");

@@ -42,6 +42,9 @@ fn a_request_names_one_host_and_that_is_ours() {
     check(line, "Host: localhost\r\n", 200);
     check(line, "Host: localhost\r\nHost: evil.example\r\n", 421);
     check(line, "Host: localhost\r\nHost: localhost\r\n", 421);
+    check("HEAD /api/jobs HTTP/1.1", "Host: localhost\r\n", 200);
+    let head = site.raw(&site.head("HEAD /api/jobs HTTP/1.1", "Host: localhost\r\n"));
+    assert!(head.ends_with("\r\n\r\n") && head.contains("content-length: "), "{head}");
     check(line, "", 421);
     check(line, "Host: evil.example\r\n", 421);
     check(line, "Host: localhost.evil.example\r\n", 421);
