@@ -30,6 +30,26 @@ pub struct NewJob {
     pub max_runs: Option<u32>,
 }
 
+/// A request that is fulfilled once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// What the sender calls it.
+    pub key: String,
+    /// A digest of what it asks for.
+    pub digest: String,
+}
+
+/// What became of a request that is fulfilled once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Its job was added.
+    Now(JobId),
+    /// It was sent before, and this is its job.
+    Before(JobId),
+    /// Another request has the key, and this is the job of that one; nothing was added.
+    ForSomethingElse(JobId),
+}
+
 /// Which jobs to list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobFilter {

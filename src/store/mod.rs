@@ -27,8 +27,8 @@ pub use claim::{
     StagedFile, Wanted,
 };
 pub use desk::{
-    AssetCount, AttemptRow, Call, Found, JobFilter, JobRow, JobSearch, JobStory, ManualRow, NewJob, NewTick,
-    Notice, OutcomeCount, Provided, RunRow,
+    Asked, AssetCount, AttemptRow, Call, Found, JobFilter, JobRow, JobSearch, JobStory, ManualRow, NewJob,
+    NewTick, Notice, Once, OutcomeCount, Provided, RunRow,
 };
 pub use error::StoreError;
 pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
@@ -157,11 +157,20 @@ pub trait Store: Send + Sync {
     /// Adds a job.
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError>;
 
+    /// Adds a job under a key of its request, or finds the one that was added under it. The key lives as long as its
+    /// job has a row.
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError>;
+
     /// Jobs, newest first.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError>;
 
     /// One job with its runs and attempts.
     async fn story(&self, job: JobId) -> Result<Option<JobStory>, StoreError>;
+
+    /// One job alone.
+    async fn job(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
+        Ok(self.story(job).await?.map(|story| story.job))
+    }
 
     /// What waits for a person, longest first.
     async fn manual_queue(&self, limit: u32) -> Result<Vec<ManualRow>, StoreError>;

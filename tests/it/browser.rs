@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::daemon::block_on;
+use crate::daemon::{Place, block_on};
 use crate::fake::{Fake, KEY};
 use crate::web::{Site, send};
 use driver::Browser;
@@ -31,7 +31,9 @@ impl Desk {
     fn open() -> Self {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let fake = block_on(Fake::start());
-        let site = Site::start_with(&configuration(&fake), &[("FAKE_KEY", KEY.to_owned())]);
+        let mut place = Place::new(&configuration(&fake));
+        place.environment.push(("FAKE_KEY", KEY.to_owned()));
+        let site = Site::of(place);
         let browser = Browser::start(&site.address);
         Self { site, fake, browser, _turn: turn }
     }

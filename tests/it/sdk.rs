@@ -1,6 +1,6 @@
 //! The fake vendor before the vendors' own judges: their official SDKs, which are run against it.
 
-mod python;
+pub(crate) mod python;
 
 use crate::fake::{Fake, Trouble};
 use python::{Packages, run};

@@ -15,8 +15,9 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AssetCount, Call, ClaimRequest, Claimed, Entry, Found, Held, JobFilter, JobRow, JobSearch, JobStory,
-    ManualRow, NewJob, NewTick, Notice, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
+    Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Found, Held, JobFilter, JobRow, JobSearch,
+    JobStory, ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Store, StoreError,
+    Written,
 };
 
 use super::law;
@@ -252,6 +253,10 @@ impl Store for SimStore {
 
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {
         self.world.store.enqueue(job).await
+    }
+
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError> {
+        self.world.store.enqueue_once(job, once, now).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {

@@ -51,6 +51,7 @@ macro_rules! suite {
             people: a_file_of_the_vault_ends_an_open_run_too,
             people: what_the_contract_refuses,
             people: a_dedupe_key_lives_as_long_as_its_job,
+            people: a_request_with_a_key_adds_one_job,
             people: a_running_job_is_not_deleted_and_a_deleted_one_is_gone,
             people: a_job_may_be_put_off,
             people: what_people_read,

@@ -24,8 +24,8 @@ use crate::domain::time::{Clock, Timestamp};
 
 use super::claim::Held;
 use super::{
-    AssetCount, Call, ClaimRequest, Claimed, Entry, Found, JobFilter, JobRow, JobSearch, JobStory, ManualRow,
-    NewJob, NewTick, Notice, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
+    Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Found, JobFilter, JobRow, JobSearch, JobStory,
+    ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -165,6 +165,11 @@ impl Store for MemoryStore {
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {
         let now = (self.clock)();
         self.change(|tables| tables.enqueue(job, now))
+    }
+
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, _: Timestamp) -> Result<Asked, StoreError> {
+        let now = (self.clock)();
+        self.change(|tables| tables.enqueue_once(job, once, now))
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {

@@ -13,7 +13,7 @@ use crate::domain::job::{Actor, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, from_text};
-use crate::store::desk::{NewJob, NewTick, Provided};
+use crate::store::desk::{Asked, NewJob, NewTick, Once, Provided};
 use crate::store::error::StoreError;
 
 /// Why a job is not added.
@@ -38,6 +38,22 @@ impl Tables {
                 ))
             }
         })
+    }
+
+    /// Adds a job under a key of its request, or finds the one that has it.
+    pub(super) fn enqueue_once(
+        &mut self,
+        job: &NewJob,
+        once: &Once,
+        now: Timestamp,
+    ) -> Result<Asked, StoreError> {
+        if let Some((digest, job)) = self.idempotency.get(&once.key) {
+            let same = *digest == once.digest;
+            return Ok(if same { Asked::Before(*job) } else { Asked::ForSomethingElse(*job) });
+        }
+        let id = self.enqueue(job, now)?;
+        self.idempotency.insert(once.key.clone(), (once.digest.clone(), id));
+        Ok(Asked::Now(id))
     }
 
     /// Enqueues a recurring tick's job once.

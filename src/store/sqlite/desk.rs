@@ -13,7 +13,7 @@ use crate::domain::job::{Actor, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, to_text};
-use crate::store::desk::{AssetCount, JobStory, ManualRow, NewJob, Provided, RunRow};
+use crate::store::desk::{AssetCount, JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
 use crate::store::error::StoreError;
 
 /// Every write takes the file's write lock before it reads, so that it never waits half-way for one.
@@ -57,7 +57,11 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
 }
 
 /// A collision of dedupe keys is refused by an index, which names itself and not the job that is in the way.
-async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreError) -> StoreError {
+pub(super) async fn explain_dedupe(
+    conn: &mut SqliteConnection,
+    job: &NewJob,
+    error: StoreError,
+) -> StoreError {
     let (StoreError::Refused { sentence }, Some(key)) = (&error, &job.dedupe_key) else {
         return error;
     };
@@ -84,6 +88,13 @@ pub(super) async fn execute(writer: &SqlitePool, statement: &'static str) -> Res
     let changed = sqlx::query(statement).execute(&mut *tx).await?.rows_affected();
     tx.commit().await?;
     Ok(changed)
+}
+
+/// One job alone.
+pub(super) async fn job(readers: &SqlitePool, job: JobId) -> Result<Option<JobRow>, StoreError> {
+    const JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+    let row = sqlx::query(JOB).bind(job.0).fetch_optional(readers).await?;
+    row.as_ref().map(decode::job).transpose()
 }
 
 /// One job with its runs and attempts, as they stood at one instant. The limits are far beyond what we write.

@@ -10,6 +10,7 @@ mod health;
 mod ledger;
 pub mod migrate;
 pub mod mirror;
+mod once;
 pub mod open;
 #[cfg(test)]
 mod plans;
@@ -37,8 +38,9 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, Call, ClaimRequest, Claimed, Entry, Files, Found, JobFilter, JobRow, JobSearch, JobStory,
-    ManualRow, NewJob, NewTick, Notice, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
+    Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Files, Found, JobFilter, JobRow, JobSearch,
+    JobStory, ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Store, StoreError,
+    Written,
 };
 
 use migrate::Migrated;
@@ -181,6 +183,14 @@ impl Store for SqliteStore {
 
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError> {
         desk::enqueue(&self.pools.writer, job).await
+    }
+
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError> {
+        once::enqueue(&self.pools.writer, job, once, now).await
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
+        desk::job(&self.pools.readers, job).await
     }
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {

@@ -5,25 +5,11 @@ use serde_json::Value;
 
 use super::frame::copy;
 use super::when::{plain, words};
-use crate::domain::job::JobId;
-use crate::domain::name::AssetName;
 use crate::store::JobRow;
-use crate::vault::VaultKey;
 
 /// The parts of a credit that are addresses, and what they lead to.
 const CREDITS: [(&str, &str); 3] =
     [("source_url", "the work"), ("author_url", "its author"), ("hotlink_url", "shown at")];
-
-/// Where our own site serves a job's file: only a name that can be that job's own.
-pub(super) fn served(job: &JobRow, public: Option<&str>) -> Option<String> {
-    let url = job.url.as_deref()?;
-    let ours = url.starts_with("file:") || public.is_some_and(|public| url.starts_with(public));
-    let mut parts = url.rsplitn(3, '/');
-    let (file, folder) = (parts.next()?, parts.next()?);
-    let key = VaultKey::parse(&format!("{folder}/{file}")).filter(|_| ours)?;
-    let asset = AssetName::parse(&job.asset).ok()?;
-    key.is_of(&asset, JobId(job.id)).then(|| format!("/assets/{}/{}", key.folder(), key.file()))
-}
 
 /// The picture, the words or the player, its address and whom to credit.
 pub(super) fn delivered(job: &JobRow, served: Option<&str>) -> Markup {
@@ -126,22 +112,6 @@ mod tests {
             started_at: None,
             finished_at: None,
         }
-    }
-
-    #[test]
-    fn only_a_jobs_own_file_of_our_vault_is_shown() {
-        let check = |url: &str, expected: Option<&str>| {
-            let found = served(&job(url), Some("https://cdn.example.org/a"));
-            assert_eq!(found.as_deref(), expected, "{url}");
-        };
-        let own = "/assets/hero-image/bees-7-1f3a90bc.png";
-        check("file:///srv/assets/hero-image/bees-7-1f3a90bc.png", Some(own));
-        check("https://cdn.example.org/a/hero-image/bees-7-1f3a90bc.png", Some(own));
-        check("https://elsewhere.example/hero-image/bees-7-1f3a90bc.png", None);
-        check("file:///srv/assets/hero-image/bees-8-1f3a90bc.png", None);
-        check("file:///srv/assets/social-text/bees-7-1f3a90bc.png", None);
-        check("file:///etc/passwd", None);
-        check("https://cdn.example.org/picture.png", None);
     }
 
     #[test]

@@ -24,12 +24,13 @@ pub(super) async fn stream(State(site): State<Site>) -> Sse<impl Stream<Item = R
     let end = Instant::now() + LONGEST;
     let mut progress = site.progress;
     progress.mark_unchanged();
-    let events = unfold(progress, move |mut progress| async move {
+    let events = unfold((progress, site.stop), move |(mut progress, stop)| async move {
         if Instant::now() >= end {
             return None;
         }
         tokio::select! {
             biased;
+            () = stop.cancelled() => return None,
             changed = progress.changed() => {
                 // The daemon ends.
                 changed.ok()?;
@@ -38,7 +39,7 @@ pub(super) async fn stream(State(site): State<Site>) -> Sse<impl Stream<Item = R
             }
             () = sleep(BEAT) => {}
         }
-        Some((Ok(Event::default().data("changed")), progress))
+        Some((Ok(Event::default().data("changed")), (progress, stop)))
     });
     Sse::new(events).keep_alive(KeepAlive::default())
 }

@@ -8,7 +8,7 @@ use axum::{Extension, Form};
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::delivered::{delivered, served};
+use super::delivered::delivered;
 use super::frame::{badge, copy};
 use super::manual::{Typed, provide_form};
 use super::timeline::{because, pretty, timeline, title};
@@ -24,6 +24,7 @@ use crate::domain::time::{Timestamp, from_text};
 use crate::store::{JobRow, JobStory};
 use crate::web::Site;
 use crate::web::access::Scope;
+use crate::web::assets;
 use crate::web::problem::Problem;
 
 /// The story of a job.
@@ -38,8 +39,7 @@ pub(super) async fn show(
     let job = &story.job;
     let asset = config.assets.iter().find(|asset| asset.name.as_str() == job.asset);
     let prompt = desk.prompt(&job.asset, &job.slug, job.prompt.as_deref(), job.input.as_ref());
-    let public = config.vault.public_url.as_ref().map(|url| url.as_str());
-    let served = served(job, public);
+    let served = desk.shelves().key(job).map(|key| assets::path(&key));
     Ok(frame(
         Here::Jobs,
         &ask::headline(job),
@@ -187,7 +187,7 @@ pub(super) async fn retry(
 /// Cancels a job.
 pub(super) async fn cancel(State(site): State<Site>, Path(id): Path<String>) -> Result<Redirect, Oops> {
     let id = number(&id)?;
-    site.desk.store.cancel(id).await?;
+    site.desk.cancel(id).await?;
     Ok(Redirect::to(&format!("/jobs/{id}")))
 }
 

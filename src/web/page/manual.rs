@@ -1,7 +1,7 @@
 //! What waits for a person, and the form that answers it.
 
 use axum::Extension;
-use axum::extract::multipart::{Field, Multipart, MultipartRejection};
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -23,10 +23,11 @@ use crate::domain::time::Timestamp;
 use crate::store::{JobRow, ManualRow, StoreError};
 use crate::web::Site;
 use crate::web::access::Scope;
+use crate::web::brought;
 use crate::web::problem::Problem;
 
 /// The largest file that is taken by the page, in bytes; larger ones belong to where they are served from.
-pub(super) const LARGEST_FILE: usize = 256 << 20;
+pub(super) const LARGEST_FILE: usize = 64 << 20;
 
 /// Jobs of one page, and at most.
 const PAGE: u32 = 20;
@@ -157,6 +158,9 @@ pub(super) async fn provide(
     let id = number(&id)?;
     let job = site.desk.story(id).await?.job;
     let form = form.map_err(|error| Problem::new(error.status(), error.body_text()))?;
+    // Each file is held in memory while it is checked.
+    let turn = site.uploads.try_acquire();
+    let _turn = turn.map_err(|_| Problem::busy("other files are being handed in; try again in a moment"))?;
     let (handed, mut typed) = read(form).await?;
     let problem = match handed {
         None => Problem::new(
@@ -195,9 +199,7 @@ async fn again(site: &Site, id: JobId, job: &JobRow, typed: &Typed) -> Result<Ma
 async fn read(mut form: Multipart) -> Result<(Option<Handed>, Typed), Problem> {
     let mut typed = Typed::default();
     let mut file = Bytes::new();
-    while let Some(field) =
-        form.next_field().await.map_err(|error| Problem::new(error.status(), error.body_text()))?
-    {
+    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
         match field.name().unwrap_or_default() {
             "file" => file = all(field).await?,
             "text" => typed.text = spelled(&all(field).await?),
@@ -220,18 +222,18 @@ async fn read(mut form: Multipart) -> Result<(Option<Handed>, Typed), Problem> {
 }
 
 async fn all(field: Field<'_>) -> Result<Bytes, Problem> {
-    field.bytes().await.map_err(|error| {
-        let sentence = match error.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                format!(
-                    "the file is larger than {} MB; put it where it can be served from, and give its address",
-                    LARGEST_FILE >> 20
-                )
-            }
-            _other => error.body_text(),
-        };
-        Problem::new(error.status(), sentence)
-    })
+    field.bytes().await.map_err(|error| broken(&error))
+}
+
+fn broken(error: &MultipartError) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let sentence = format!(
+            "the file is larger than {} MB; put it where it can be served from, and give its address",
+            LARGEST_FILE >> 20
+        );
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, sentence);
+    }
+    brought::broken(error)
 }
 
 fn spelled(bytes: &Bytes) -> String {

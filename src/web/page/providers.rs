@@ -2,7 +2,6 @@
 
 use axum::extract::rejection::{FormRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::Redirect;
 use axum::{Extension, Form};
 use chrono::NaiveDateTime;
@@ -11,12 +10,12 @@ use serde::Deserialize;
 
 use super::when::{told, when, words};
 use super::{Here, Oops, asked_of, form_of, frame, strip};
-use crate::daemon::desk::standing::standings;
-use crate::daemon::desk::{self, Standing};
+use crate::daemon::desk::Standing;
+use crate::daemon::desk::standing::listed;
 use crate::domain::breaker::BreakerState;
 use crate::domain::budget::{Span, dollars};
-use crate::domain::provider::Key;
-use crate::domain::time::{Timestamp, after, spoken};
+use crate::domain::name::ProviderName;
+use crate::domain::time::{Timestamp, after};
 use crate::store::Call;
 use crate::web::Site;
 use crate::web::access::Scope;
@@ -42,19 +41,16 @@ pub(super) async fn show(
     let (desk, now) = (&site.desk, site.desk.now());
     let config = desk.config();
     let remembered = desk.remembered().await?;
-    let listed = standings(&config, &remembered, now);
-    let known = listed.len();
+    let listed = listed(&config, &remembered, now, all);
+    let hidden = config.providers.len() - listed.len();
     let mut seen = Vec::new();
     for one in listed {
         let used = one.used_by(&config);
-        if all || !used.is_empty() || one.provider.key == Key::Present {
-            let calls = desk.store.calls(&one.provider.name, strip::READ).await?;
-            seen.push((one, used, calls));
-        }
+        let calls = desk.store.calls(&one.provider.name, strip::READ).await?;
+        seen.push((one, used, calls));
     }
     // Those in use first; each half stays in the order of names.
     seen.sort_by_key(|(_, used, _)| used.is_empty());
-    let hidden = known - seen.len();
     Ok(frame(
         Here::Providers,
         "Providers",
@@ -191,47 +187,34 @@ pub(super) async fn pause(
     Path(name): Path<String>,
     form: Result<Form<Pause>, FormRejection>,
 ) -> Result<Redirect, Oops> {
-    let (config, now) = (site.desk.config(), site.desk.now());
-    let provider = desk::provider(&config, &name)?;
-    let until =
-        ends(&form_of(form)?, now).map_err(|wrong| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, wrong))?;
-    site.desk.store.pause(&provider.name, Some(until), now).await?;
-    Ok(back(provider.name.as_str()))
+    let until = ends(&form_of(form)?, site.desk.now());
+    let until = until
+        .ok_or_else(|| Problem::wrong_word("say until when, as 2026-12-31T18:00; it is taken as UTC"))?;
+    Ok(back(&site.desk.pause(&name, until).await?))
 }
 
 /// Ends a pause.
 pub(super) async fn resume(State(site): State<Site>, Path(name): Path<String>) -> Result<Redirect, Oops> {
-    let config = site.desk.config();
-    let provider = desk::provider(&config, &name)?;
-    site.desk.store.pause(&provider.name, None, site.desk.now()).await?;
-    Ok(back(provider.name.as_str()))
+    Ok(back(&site.desk.resume(&name).await?))
 }
 
 /// Closes the breaker and forgets the streak.
 pub(super) async fn reset(State(site): State<Site>, Path(name): Path<String>) -> Result<Redirect, Oops> {
-    let config = site.desk.config();
-    let provider = desk::provider(&config, &name)?;
-    site.desk.store.reset(&provider.name, site.desk.now()).await?;
-    Ok(back(provider.name.as_str()))
+    Ok(back(&site.desk.reset(&name).await?))
 }
 
-fn back(name: &str) -> Redirect {
+fn back(name: &ProviderName) -> Redirect {
     Redirect::to(&format!("/providers#p-{name}"))
 }
 
 /// When a pause ends that was asked for at `now`.
-fn ends(pause: &Pause, now: Timestamp) -> Result<Timestamp, String> {
+fn ends(pause: &Pause, now: Timestamp) -> Option<Timestamp> {
     if let Some((_, _, seconds)) = PAUSES.iter().find(|(value, ..)| *value == pause.length) {
-        return Ok(after(now, std::time::Duration::from_secs(*seconds)));
+        return Some(after(now, std::time::Duration::from_secs(*seconds)));
     }
     let read = |form| NaiveDateTime::parse_from_str(&pause.until, form).ok();
     let until = read("%Y-%m-%dT%H:%M").or_else(|| read("%Y-%m-%dT%H:%M:%S"));
-    let until = until.ok_or("say until when, as 2026-12-31T18:00; it is taken as UTC")?.and_utc();
-    if until <= now {
-        let ago = spoken((now - until).to_std().unwrap_or_default());
-        return Err(format!("that was {ago} ago; a pause ends in the future"));
-    }
-    Ok(until)
+    until.map(|until| until.and_utc())
 }
 
 #[cfg(test)]
@@ -240,17 +223,17 @@ mod tests {
     use crate::domain::time::{from_text, to_text};
 
     #[test]
-    fn a_pause_ends_in_the_future() {
+    fn a_pause_is_a_length_or_an_end() {
         let now = from_text("2026-11-24T12:00:00.000Z").expect("valid");
-        let check = |length: &str, until: &str, expected: Result<&str, &str>| {
+        let check = |length: &str, until: &str, expected: Option<&str>| {
             let pause = Pause { length: length.to_owned(), until: until.to_owned() };
             let found = ends(&pause, now).map(to_text);
-            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{length} {until}");
+            assert_eq!(found.as_deref(), expected, "{length} {until}");
         };
-        check("1h", "", Ok("2026-11-24T13:00:00.000Z"));
-        check("1d", "", Ok("2026-11-25T12:00:00.000Z"));
-        check("", "2026-12-31T18:00", Ok("2026-12-31T18:00:00.000Z"));
-        check("", "2026-11-24T11:00", Err("that was 1 hour ago; a pause ends in the future"));
-        check("2h", "", Err("say until when, as 2026-12-31T18:00; it is taken as UTC"));
+        check("1h", "", Some("2026-11-24T13:00:00.000Z"));
+        check("1d", "", Some("2026-11-25T12:00:00.000Z"));
+        check("", "2026-12-31T18:00", Some("2026-12-31T18:00:00.000Z"));
+        check("2h", "", None);
+        check("", "tomorrow", None);
     }
 }

@@ -12,11 +12,13 @@ const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Which SDKs a script wants.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Packages {
+pub(crate) enum Packages {
     /// Anthropic's, OpenAI's, and Google's last one with Imagen.
     Vendors,
     /// Google's current one.
     GoogleCurrent,
+    /// The judge of our own API.
+    Schemathesis,
 }
 
 impl Packages {
@@ -24,6 +26,7 @@ impl Packages {
         match self {
             Self::Vendors => "vendors.txt",
             Self::GoogleCurrent => "google-current.txt",
+            Self::Schemathesis => "schemathesis.txt",
         }
     }
 }
@@ -62,7 +65,7 @@ fn folder() -> PathBuf {
 ///
 /// Its folder's name is a digest of what is in it, so that it is never stale; it gets that name when it is whole,
 /// so that an installation which was cut off is never taken for one.
-fn environment(packages: Packages) -> PathBuf {
+pub(crate) fn environment(packages: Packages) -> PathBuf {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let requirements = folder().join(packages.requirements());
@@ -84,7 +87,7 @@ fn environment(packages: Packages) -> PathBuf {
         Command::new(making.path().join("bin/python"))
             .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"])
             .arg(&requirements),
-        "pip could not install the vendors' SDKs, against which this suite holds the fake vendor; it needs a Python \
+        "pip could not install what this suite holds the fake vendor and the API against; it needs a Python \
          package index, by default the public one on the internet",
     );
     let made = making.keep();

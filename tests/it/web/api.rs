@@ -3,15 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Site, send};
-
-/// Texts that a template makes, and pictures that nobody can make.
-const TEXTS: &str = "
-    [assets.social-text]
-    chain = [\"template\", \"manual\"]
-    [providers.template]
-    template = \"A text about {{ input.title or slug }} that is long enough\"
-";
+use super::{Site, TEXTS, send};
 
 #[test]
 fn an_asset_is_asked_for_and_there() {
@@ -63,7 +55,7 @@ fn wrong_wishes_are_answered_with_a_sentence() {
     check(
         "/api/generate/social-txt",
         json!({"slug": "a"}),
-        422,
+        404,
         "unknown asset \"social-txt\"; did you mean \"social-text\"?",
     );
     check(
