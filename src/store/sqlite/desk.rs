@@ -13,7 +13,7 @@ use crate::domain::job::{Actor, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, to_text};
-use crate::store::desk::{AssetCount, JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
+use crate::store::desk::{JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
 use crate::store::error::StoreError;
 
 /// Every write takes the file's write lock before it reads, so that it never waits half-way for one.
@@ -134,19 +134,6 @@ pub(super) async fn manual_queue(readers: &SqlitePool, limit: u32) -> Result<Vec
     .fetch_all(readers)
     .await?;
     Ok(every(&rows, "manual_queue", decode::manual))
-}
-
-/// How many jobs of each asset have each status, and how many pending ones are due.
-pub(super) async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT asset, status, count(*) AS count,
-             coalesce(sum(status = 'pending' AND run_at <= $1), 0) AS due
-         FROM jobs GROUP BY asset, status ORDER BY asset, status",
-    )
-    .bind(to_text(now))
-    .fetch_all(readers)
-    .await?;
-    Ok(every(&rows, "jobs", decode::count))
 }
 
 /// What is remembered of every asset.

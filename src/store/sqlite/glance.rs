@@ -13,6 +13,16 @@ use crate::store::desk::{AssetCount, Call, Found, JobFilter, JobRow, JobSearch, 
 use crate::store::error::StoreError;
 use crate::store::{MOST_COUNTED, MOST_SEARCHED};
 
+/// All that are there: by an index alone, and what is due by another.
+pub(super) const COUNTS: &str = "
+    SELECT asset, status, count(*) AS count,
+        CASE status WHEN 'pending' THEN (SELECT sum(
+            (SELECT count(*) FROM jobs AS waiting INDEXED BY jobs_due
+                WHERE waiting.status = 'pending' AND waiting.asset = counted.asset
+                    AND waiting.priority = level.value AND waiting.run_at <= $1))
+            FROM json_each('[0,1,2,3,4,5,6,7,8,9]') AS level) ELSE 0 END AS due
+    FROM jobs AS counted INDEXED BY jobs_listed GROUP BY asset, status ORDER BY asset, status";
+
 /// Each count ends at $2.
 pub(super) const BACKLOG: &str = "
     SELECT * FROM (
@@ -83,6 +93,12 @@ macro_rules! last_seen {
 
 const LAST_FROM: &str = last_seen!("slug >= $1 AND $3 = 0");
 const LAST_AFTER: &str = last_seen!("(slug, id) > ($1, $3)");
+
+/// How many jobs of each asset have each status, and how many pending ones are due.
+pub(super) async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+    let rows = sqlx::query(COUNTS).bind(to_text(now)).fetch_all(readers).await?;
+    Ok(every(&rows, "jobs", decode::count))
+}
 
 /// What is not settled, of each asset.
 pub(super) async fn backlog(readers: &SqlitePool, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {

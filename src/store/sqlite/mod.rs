@@ -206,7 +206,7 @@ impl Store for SqliteStore {
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
-        desk::counts(&self.pools.readers, now).await
+        glance::counts(&self.pools.readers, now).await
     }
 
     async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {

@@ -20,7 +20,7 @@ const HEIGHT: i64 = 180;
 const TOP: i64 = 22;
 const FLOOR: i64 = 154;
 const STEP: i64 = 66;
-const LEFT: i64 = 10;
+const LEFT: i64 = 22;
 const BAR: i64 = 40;
 
 /// The first instant that is shown.

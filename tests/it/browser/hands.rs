@@ -80,6 +80,50 @@ fn a_keyboard_is_enough() {
     desk.site.place.finds("SELECT slug, input FROM jobs", "bees|{\"title\":\"Bees\"}");
 }
 
+#[test]
+fn what_is_typed_survives_what_happens_meanwhile() {
+    let desk = Desk::known();
+    let browser = &desk.browser;
+    for provider in ["gemini-3.1-flash-image", "lummi"] {
+        desk.fake.trouble(provider, Some(Trouble::Quota));
+    }
+    desk.generate("hero-image", "first");
+    browser.goto("/manual");
+    browser.enter("#url-1", "https://exam");
+    desk.generate("hero-image", "second");
+    // It comes to stand there without anybody asking.
+    browser.says("#job-2 h2", "second");
+    let script = "return [document.querySelector('#url-1').value, document.activeElement.id]";
+    assert_eq!(browser.run(script, json!([])), json!(["https://exam", "url-1"]));
+    browser.enter("#url-1", "ple.org/a.png");
+    browser.press_in("#url-1", ENTER);
+    browser.reads("h1", "Hero image ready");
+    desk.site.place.finds("SELECT url FROM jobs WHERE id = 1", "https://example.org/a.png");
+}
+
+#[test]
+fn words_are_provided_too() {
+    let desk = Desk::known();
+    let browser = &desk.browser;
+    browser.goto("/generate/social-text?override=manual");
+    browser.says("#first", "a person is asked.");
+    browser.enter("#slug", "bees");
+    browser.press_in("#slug", ENTER);
+    browser.reads("h1", "Social text needs a person");
+    browser.enter("#text-1", "Bees sleep in winter.\nAlmost, and never for long.");
+    browser.click(".provide button");
+    browser.reads("h1", "Social text ready");
+    browser.says("#asset blockquote", "Almost, and never for long.");
+    desk.site.place.finds("SELECT instr(text, char(13)), provider FROM jobs", "0|manual");
+    // Another asset's job is not to be found among these, and this one is.
+    browser.goto("/jobs");
+    browser.enter("#slug", "be");
+    browser.press_in("#slug", ENTER);
+    browser.says("#jobs", "a person");
+    browser.goto("/jobs?slug=wasps");
+    browser.says("#jobs", "No such job.");
+}
+
 /// Goes on by the tabulator until the focus is on an element with this text, which must be seen to have it.
 #[track_caller]
 fn to(desk: &Desk, name: &str) {

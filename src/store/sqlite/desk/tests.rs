@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::domain::time::{after, from_text};
 use crate::store::desk::{JobFilter, JobRow, NewTick};
-use crate::store::sqlite::glance::jobs;
+use crate::store::sqlite::glance::{counts, jobs};
 use crate::store::sqlite::open::Pools;
 use crate::store::sqlite::ticks::{last_tick, notice_sent, tick, unsent_notices};
 use crate::store::sqlite::{migrate, open};
