@@ -8,6 +8,7 @@ mod story;
 use std::fs;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use regex::Regex;
 use reqwest::Method;
 use serde_json::json;
 
@@ -86,4 +87,36 @@ fn a_form_of_another_site_changes_nothing() {
     site.place.finds("SELECT count(*) FROM jobs", "0");
     let taken = posted(&site.address);
     assert_eq!((taken.status.as_u16(), taken.header("location")), (303, "/jobs/1"));
+}
+
+#[test]
+fn every_job_is_on_one_page() {
+    let site = Site::start(
+        "[queue]\nschedule = \"0 0 1 1 *\"\n[assets.social-text]\nchain = [\"template\", \"manual\"]\n",
+    );
+    site.place.sql(
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120)
+         INSERT INTO jobs (asset, slug, run_at) SELECT 'social-text', 'article-' || (i % 60), '2199-01-01' FROM n;
+         INSERT INTO jobs (asset, slug, run_at) VALUES ('hero-image', 'article-1', '2199-01-01');",
+    );
+    let job = Regex::new(r#"href="/jobs/(\d+)""#).expect("valid");
+    let next = Regex::new(r#"rel="next" href="([^"]+)""#).expect("valid");
+    let walk = |from: &str| {
+        let (mut at, mut seen) = (from.to_owned(), Vec::new());
+        for _ in 0..9 {
+            let page = site.get(&at).body;
+            seen.extend(job.captures_iter(&page).map(|found| found[1].parse::<i64>().expect("a number")));
+            let Some(found) = next.captures(&page) else { return seen };
+            at = found[1].replace("&amp;", "&");
+        }
+        panic!("{from} does not end");
+    };
+    let newest: Vec<i64> = (1..=121).rev().collect();
+    assert_eq!(walk("/jobs"), newest);
+    assert_eq!(walk("/jobs?asset=socialText&status=pending"), newest[1..]);
+    let mut by_slug = walk("/jobs?slug=article-&asset=social-text");
+    assert_eq!(by_slug[..4], [60, 120, 1, 61], "in the order of slugs");
+    by_slug.sort_unstable();
+    assert_eq!(by_slug, (1..=120).collect::<Vec<i64>>());
+    assert_eq!(walk("/jobs?slug=article-1&asset=hero-image"), [121]);
 }

@@ -62,10 +62,15 @@ pub(super) async fn show(
                     (table(&page.jobs, now))
                 }
             }
-            @if let Some(next) = page.next {
+            @if page.next.is_some() || !wanted.before.is_empty() {
                 nav.pager aria-label="More jobs" {
-                    a.button rel="next" href=(address(&wanted, asset, &next)) {
-                        @if wanted.slug.is_empty() { "Older jobs" } @else { "More" }
+                    @if !wanted.before.is_empty() {
+                        a.button href=(address(&wanted, asset, &[])) { "From the start" } " "
+                    }
+                    @if let Some(next) = &page.next {
+                        a.button rel="next" href=(address(&wanted, asset, next)) {
+                            @if wanted.slug.is_empty() { "Older jobs" } @else { "More" }
+                        }
                     }
                 }
             }

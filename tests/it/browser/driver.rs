@@ -78,14 +78,12 @@ impl Browser {
     }
 
     pub(super) fn click(&self, css: &str) {
-        let element = self.find(css);
-        self.call(Method::POST, &format!("/element/{element}/click"), json!({}));
+        self.on(css, "click", &json!({}));
     }
 
     /// Types into a field, or names the file of one.
     pub(super) fn enter(&self, css: &str, text: &str) {
-        let element = self.find(css);
-        self.call(Method::POST, &format!("/element/{element}/value"), json!({ "text": text }));
+        self.on(css, "value", &json!({ "text": text }));
     }
 
     pub(super) fn press_in(&self, css: &str, key: &str) {
@@ -173,18 +171,33 @@ impl Browser {
         fs::write(shots().join(format!("{name}.png")), bytes.expect("base64")).expect("written");
     }
 
-    fn find(&self, css: &str) -> String {
-        let found = self.call(Method::POST, "/element", json!({"using": "css selector", "value": css}));
-        found[ELEMENT].as_str().unwrap_or_else(|| panic!("no {css}")).to_owned()
+    /// Does something to an element. Between finding and doing the page may have brought itself up to date.
+    #[track_caller]
+    fn on(&self, css: &str, deed: &str, body: &Value) {
+        for _ in 0..10 {
+            let found = self.call(Method::POST, "/element", json!({"using": "css selector", "value": css}));
+            let element = found[ELEMENT].as_str().unwrap_or_else(|| panic!("no {css}"));
+            let done = self.ask(Method::POST, &format!("/element/{element}/{deed}"), body.clone());
+            if done["error"] != "stale element reference" {
+                assert!(done["error"].is_null(), "{css}: {done}");
+                return;
+            }
+        }
+        panic!("{css} does not stay");
     }
 
     #[track_caller]
     fn call(&self, method: Method, path: &str, body: Value) -> Value {
+        let answer = self.ask(method, path, body);
+        assert!(answer["error"].is_null(), "{path}: {answer}");
+        answer
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Value) -> Value {
         let request = self.client.request(method, format!("{}{path}", self.session));
         let request = if body.is_null() { request } else { request.json(&body) };
         let answer: Value =
             block_on(async { request.send().await.expect("an answer").json().await.expect("JSON") });
-        assert!(answer["value"]["error"].is_null(), "{path}: {}", answer["value"]);
         answer["value"].clone()
     }
 }
