@@ -79,8 +79,7 @@ pub(super) async fn explain_dedupe(
     .fetch_optional(conn)
     .await;
     let other = found.ok().flatten().map_or_else(|| "another job".to_owned(), |id| format!("job {id}"));
-    let why = format!("{other} of {asset} has dedupe key \"{key}\" already; cancel it, or use another key");
-    StoreError::Refused { sentence: why }
+    StoreError::taken(&other, &asset, key)
 }
 
 /// Runs one statement of a person's.
