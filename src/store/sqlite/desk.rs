@@ -5,7 +5,8 @@ use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
 use super::decode::{
-    self, asset_health_columns, attempt_columns, every, job_columns, provider_health_columns, run_columns,
+    self, asset_health_columns, asset_health_is_small, attempt_columns, every, job_columns,
+    provider_health_columns, provider_health_is_small, run_columns,
 };
 use super::health::{load_provider_health, save_provider_health};
 use crate::domain::breaker::ProviderHealth;
@@ -173,15 +174,26 @@ pub(super) async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<Vec<A
 
 /// What is remembered of every asset.
 pub(super) async fn asset_health(readers: &SqlitePool) -> Result<Vec<AssetHealth>, StoreError> {
-    const SQL: &str = concat!("SELECT ", asset_health_columns!(), " FROM asset_health ORDER BY asset");
+    const SQL: &str = concat!(
+        "SELECT ",
+        asset_health_columns!(),
+        " FROM asset_health WHERE ",
+        asset_health_is_small!(),
+        " ORDER BY asset"
+    );
     let rows = sqlx::query(SQL).fetch_all(readers).await?;
     Ok(every(&rows, "asset_health", decode::asset_health))
 }
 
 /// What is remembered of every provider.
 pub(super) async fn provider_health(readers: &SqlitePool) -> Result<Vec<ProviderHealth>, StoreError> {
-    const SQL: &str =
-        concat!("SELECT ", provider_health_columns!(), " FROM provider_health ORDER BY provider");
+    const SQL: &str = concat!(
+        "SELECT ",
+        provider_health_columns!(),
+        " FROM provider_health WHERE ",
+        provider_health_is_small!(),
+        " ORDER BY provider"
+    );
     let rows = sqlx::query(SQL).fetch_all(readers).await?;
     Ok(every(&rows, "provider_health", decode::provider_health))
 }
@@ -196,7 +208,11 @@ pub(super) async fn pause(
     let mut tx = writer.begin_with(WRITE).await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
     health.paused_until = until;
-    save_provider_health(&mut tx, &health, now).await?;
+    if !save_provider_health(&mut tx, &health, now).await? {
+        return Err(StoreError::Refused {
+            sentence: "unknown provider; SELECT name FROM providers".to_owned(),
+        });
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -210,7 +226,11 @@ pub(super) async fn reset(
     let mut tx = writer.begin_with(WRITE).await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
     health.reset();
-    save_provider_health(&mut tx, &health, now).await?;
+    if !save_provider_health(&mut tx, &health, now).await? {
+        return Err(StoreError::Refused {
+            sentence: "unknown provider; SELECT name FROM providers".to_owned(),
+        });
+    }
     tx.commit().await?;
     Ok(())
 }
