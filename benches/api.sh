@@ -54,8 +54,12 @@ sqlite3 -cmd '.timeout 5000' "$home/backstop.db" "WITH RECURSIVE n(i) AS (SELECT
 for i in $(seq "$requests"); do
     printf 'url = "%s/api/jobs/%d"\noutput = "/dev/null"\n' "$at" $((i % 100 + 1))
 done >"$home/urls"
-left() { sqlite3 "$home/backstop.db" "SELECT count(*) FROM jobs WHERE status IN ('pending', 'running')"; }
-before=$(left)
+left() { sqlite3 -cmd '.timeout 5000' "$home/backstop.db" "SELECT count(*) FROM jobs WHERE status IN ('pending', 'running')"; }
+for _ in $(seq 200); do
+    before=$(left)
+    [ "$before" -lt "$((jobs - jobs / 50))" ] && break
+    sleep 0.05
+done
 curl -K "$home/curl" -K "$home/urls" --parallel --parallel-immediate --parallel-max "$at_once" --no-progress-meter \
     -w '%{http_code} %{time_total}\n' >"$home/times"
 after=$(left)

@@ -26,7 +26,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let wish = args.wish.as_deref().map(|wish| typed::wish(&config, asset, wish)).transpose()?;
     let now = (session.clock)();
     let remembered = match session.if_there(&config).await? {
-        Some(opened) => Remembered::read(opened.store.as_ref(), now).await?,
+        Some(opened) => Remembered::read(opened.store.as_ref(), &config, now).await?,
         None => Remembered::default(),
     };
     let plan = outlook::plan(&config, asset, wish.as_ref(), &remembered, now);

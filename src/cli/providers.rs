@@ -103,19 +103,22 @@ async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
     let config = session.config()?;
     let now = (session.clock)();
     let remembered = match session.if_there(&config).await? {
-        Some(opened) => Remembered::read(opened.store.as_ref(), now).await?,
+        Some(opened) => Remembered::read(opened.store.as_ref(), &config, now).await?,
         None => Remembered::default(),
     };
     let listed = listed(&config, &remembered, now, all);
     let costs = listed.iter().any(|one| !one.spent().is_empty());
+    let counts = listed.iter().any(|one| !one.called().is_empty());
     let row = |one: &Standing<'_>| {
         let makes = one.provider.medium.to_string();
         let mut row = vec![one.provider.name.to_string(), makes, one.state(), one.used_by(&config)];
+        row.extend(counts.then(|| one.called()));
         row.extend(costs.then(|| one.spent()));
         row.push(last_error(one, now));
         row
     };
     let mut header = vec!["PROVIDER", "MAKES", "STATE", "USED BY"];
+    header.extend(counts.then_some("CALLS"));
     header.extend(costs.then_some("SPENT"));
     header.push("LAST ERROR");
     let text = table(&header, listed.iter().map(row));

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::domain::asset::Medium;
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Pace;
 use crate::domain::provider::{CatalogEntry, Key, OnUnknown, ProtocolFacts, Provider, Repeat, Retirement};
 
 use super::errors::advice_for;
@@ -28,6 +29,9 @@ const PROGRAM_CONCURRENCY: u32 = 4;
 
 const MAX_RETRIES: u32 = 10;
 const MAX_TRIP_AFTER: u32 = 1_000;
+
+/// Most calls in a minute or an hour that a limit can name: so many are counted before each call.
+const MAX_CALLS: u32 = 10_000;
 const MAX_PRICE_DOLLARS: u32 = 10_000;
 
 /// Reads all providers. Local makers may use as much of the queue as `queue_concurrency` lets in.
@@ -90,6 +94,7 @@ impl Reading<'_> {
             .and_then(|item| item.duration(Duration::from_millis(1)..=Duration::from_secs(86_400)));
         let retries = table.take("retries").and_then(|item| item.whole32(0..=MAX_RETRIES));
         let concurrency = table.take("concurrency").and_then(|item| item.whole32(1..=MAX_CONCURRENCY));
+        let pace = self.pace(&mut table, facts, concurrency);
         let trip_after = table.take("trip_after").and_then(|item| item.whole32(1..=MAX_TRIP_AFTER));
         let choices = [("next", OnUnknown::Next), ("retry", OnUnknown::Retry), ("manual", OnUnknown::Manual)];
         let on_unknown = table.take("on_unknown").and_then(|item| item.choice(&choices));
@@ -122,6 +127,7 @@ impl Reading<'_> {
             timeout: timeout.or_else(|| self.entry_of(facts)?.timeout).unwrap_or(facts.timeout),
             retries: retries.unwrap_or(1),
             concurrency: concurrency.unwrap_or_else(|| self.concurrency(facts)),
+            pace,
             trip_after: trip_after.unwrap_or(3),
             instant: facts.instant,
             on_unknown: on_unknown.unwrap_or_default(),
@@ -270,6 +276,28 @@ impl Reading<'_> {
             options.extend(value.map(|value| (name, value)));
         }
         options
+    }
+
+    /// How often it may be called by all daemons together. What waits for nothing is not counted, nor is a maker of this
+    /// machine that nobody set a bound for: each daemon bounds its own.
+    fn pace(&self, table: &mut Table<'_>, facts: &ProtocolFacts, stated: Option<u32>) -> Option<Pace> {
+        let most = |item: Item<'_>| item.whole32(1..=MAX_CALLS);
+        let (per_minute, per_hour) = (table.take("calls_per_minute"), table.take("calls_per_hour"));
+        if facts.instant {
+            for item in [per_minute, per_hour].into_iter().flatten() {
+                item.wrong(format!("protocol {} is not limited", facts.name), "leave the key out");
+            }
+            return None;
+        }
+        let entry = self.entry_of(facts);
+        let per_minute = per_minute.and_then(most).or_else(|| entry?.calls_per_minute);
+        let per_hour = per_hour.and_then(most).or_else(|| entry?.calls_per_hour);
+        let unbounded = facts.local && facts.medium.is_some() && stated.is_none();
+        if unbounded && per_minute.is_none() && per_hour.is_none() {
+            return None;
+        }
+        let at_once = stated.unwrap_or_else(|| self.concurrency(facts));
+        Some(Pace { at_once, per_minute, per_hour })
     }
 
     fn title(&self) -> String {

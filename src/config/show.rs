@@ -94,6 +94,8 @@ impl Config {
             "timeout": spell(provider.timeout),
             "retries": provider.retries,
             "concurrency": provider.concurrency,
+            "calls_per_minute": provider.pace.and_then(|pace| pace.per_minute),
+            "calls_per_hour": provider.pace.and_then(|pace| pace.per_hour),
             "trip_after": provider.trip_after,
             "on_unknown": match provider.on_unknown {
                 OnUnknown::Next => "next",

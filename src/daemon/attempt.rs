@@ -12,6 +12,7 @@ use crate::domain::backoff::Backoff;
 use crate::domain::breaker::{Gate, Probe, ProviderHealth};
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::NoRoom;
 use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
 use crate::domain::time::{Timestamp, after, between};
@@ -51,8 +52,14 @@ pub(super) enum Resumed {
 
 impl Run {
     /// Calls one link and says what came of it. A failure is in the ledger when this returns; a delivery is
-    /// written with the end of the run.
+    /// written with the end of the run. A probe without a verdict is given back.
     pub(super) async fn attempt(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
+        let outcome = self.try_link(call).await;
+        self.free_probe().await;
+        outcome
+    }
+
+    async fn try_link(&mut self, call: &Call) -> Result<Outcome, Interrupt> {
         let resumes = self.resumed.as_ref().is_some_and(|(position, ..)| *position == call.position);
         // An operation is under way at its vendor, and an output is in hand, whoever has a permit here: neither is left
         // because none is free.
@@ -66,7 +73,7 @@ impl Run {
         let Some(page) = self.book.providers.get(&call.provider) else {
             return Ok(Outcome::Skipped(SkipReason::Unknown));
         };
-        let fingerprint = page.provider.fingerprint.clone();
+        let (fingerprint, slot) = (page.provider.fingerprint.clone(), self.slot(&page.provider));
         let resumed = self.resumed.take_if(|_| resumes);
         if resumed.is_none()
             && let Some(instead) = self.shut(call, &fingerprint).await
@@ -74,7 +81,8 @@ impl Run {
             return Ok(instead);
         }
         self.attempted = true;
-        let facts = self.facts(&call.provider, call.position, call.repeat, fingerprint);
+        let facts =
+            AttemptFacts { slot, ..self.facts(&call.provider, call.position, call.repeat, fingerprint) };
         self.ask.repeat = call.repeat;
         self.ask.idempotency_key = format!("backstop-{}-{}-{}", facts.run, facts.position, facts.repeat);
         let deadline = after(self.now(), call.time);
@@ -82,19 +90,22 @@ impl Run {
             Some((_, row, resumed)) => {
                 self.open = Some(row);
                 let (key, answer) = match resumed {
-                    Resumed::Operation(operation) => (None, Answer::Accepted { operation, request_id: None }),
+                    Resumed::Operation(operation) => {
+                        self.reenter(&facts).await?;
+                        (None, Answer::Accepted { operation, request_id: None })
+                    }
                     Resumed::Output(found) => (Some(found.key), Answer::Output(found.output)),
                 };
                 (Ok(answer), Begun { facts, row: Some(row), key })
             }
             None => {
-                let row = match self.begin_paid(call, &facts).await? {
+                let row = match self.enter(call, &facts).await? {
                     Ok(row) => row,
-                    Err(reason) => return Ok(Outcome::Skipped(reason)),
+                    Err(outcome) => return Ok(outcome),
                 };
                 self.open = row;
                 let begun = Begun { facts, row, key: None };
-                KillPoint::AfterIntent.pass();
+                KillPoint::AfterIntent.pass_with(&self.ask.slug);
                 let left = between(self.now(), deadline);
                 let answer = self.call(call, &begun, left).await?;
                 KillPoint::AfterReply.pass();
@@ -148,7 +159,7 @@ impl Run {
 
     /// Looks at the gate once more: other jobs may have shut it since this run was planned. Takes the probe
     /// where one is needed.
-    async fn shut(&self, call: &Call, fingerprint: &str) -> Option<Outcome> {
+    async fn shut(&mut self, call: &Call, fingerprint: &str) -> Option<Outcome> {
         if call.rules.forced {
             return None;
         }
@@ -158,9 +169,13 @@ impl Run {
             Gate::Pass => None,
             Gate::Shut(reason) => Some(Outcome::Skipped(reason)),
             Gate::Probe => {
-                let probe = Probe { job: self.claim.job.id, until: after(now, call.time) };
+                if let Some(no_room) = self.no_room(call).await {
+                    return Some(Outcome::NoRoom(no_room));
+                }
+                let probe = Probe::new(self.claim.job.id, after(now, call.time));
                 match self.shared.store.take_probe(&call.provider, probe, fingerprint, now).await {
                     Ok(health) => {
+                        self.probe = (health.probe == Some(probe)).then(|| (call.provider.clone(), probe));
                         let answer = without_probe(&health, probe, now, fingerprint);
                         self.shared.board.refresh(vec![health]);
                         answer.map(Outcome::Skipped)
@@ -173,6 +188,24 @@ impl Run {
                 }
             }
         }
+    }
+
+    /// Why there is no room for a call that would be a probe: a probe that is not made must not keep others from being it.
+    async fn no_room(&self, call: &Call) -> Option<NoRoom> {
+        let (pace, now) = (call.rules.pace?, self.shared.now());
+        let asked = [(call.provider.clone(), pace)];
+        let usages = self.shared.store.usages(&asked, self.shared.worker.owner(), now).await;
+        // What cannot be read now is looked at once more where the call is written down.
+        usages.ok().and_then(|usages| pace.no_room(usages.first()?, now))
+    }
+
+    /// What was accepted under an earlier lease counts among the calls of this one.
+    async fn reenter(&self, facts: &AttemptFacts) -> Result<(), Interrupt> {
+        if facts.slot.is_some() {
+            let entry = Entry::Reenter(Box::new(facts.clone()));
+            self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)?;
+        }
+        Ok(())
     }
 
     /// Calls, in the time that is `left`: what the ledger took of it is not given again, or the call would outlive the
@@ -342,7 +375,7 @@ fn without_probe(
     now: Timestamp,
     fingerprint: &str,
 ) -> Option<SkipReason> {
-    if health.probe.is_some_and(|taken| taken.job == probe.job) {
+    if health.probe == Some(probe) {
         return None;
     }
     match health.gate(now, fingerprint) {

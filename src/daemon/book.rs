@@ -13,6 +13,7 @@ use crate::config::{Config, Queue, Recurring, cron};
 use crate::domain::asset::{Asset, Window};
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::AtLimit;
 use crate::domain::plan::Known;
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
@@ -129,11 +130,13 @@ impl Book {
         &'a self,
         name: &ProviderName,
         health: &'a HashMap<ProviderName, ProviderHealth>,
+        at_limit: Option<AtLimit>,
     ) -> Known<'a> {
         Known {
             provider: self.providers.get(name).map(|page| &page.provider),
             health: health.get(name),
             used_up: None,
+            at_limit,
         }
     }
 }

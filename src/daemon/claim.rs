@@ -1,6 +1,6 @@
 //! The claim loop: takes what is due, as much as there is room for, and starts a run for each.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,11 +10,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::domain::backoff::Backoff;
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{NoRoom, Pace, Usage};
 use crate::domain::plan::{Circumstances, Decision, draw};
+use crate::domain::provider::Key;
 use crate::domain::time::{Timestamp, after, between};
 use crate::store::{Claim, ClaimRequest, Claimed, StoreError, Wanted};
 
 use super::DaemonError;
+use super::board::at_limit;
 use super::book::{AssetPage, Book, ProviderPage};
 use super::kill_point::KillPoint;
 use super::run::{Run, Task};
@@ -57,8 +60,7 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
         // Looked at before the pass: a job that ends during it may make room for one that the pass left.
         let was_idle = shared.is_idle();
         let began = shared.now();
-        let take_over = jumps.are_past(began, shared.book().queue.lease);
-        match run_due(&shared, &mut turn, take_over).await {
+        match run_due(&shared, &mut turn, &mut jumps).await {
             Ok(claimed) => {
                 failures = 0;
                 shared.passed();
@@ -84,12 +86,14 @@ pub(super) async fn run(shared: Arc<Shared>, until: Until) -> Result<(), DaemonE
 
 /// The assets of which a due job would be begun now.
 pub(super) fn could_begin(shared: &Shared) -> Vec<AssetName> {
-    let (book, health, now) = (shared.book(), shared.board.all(), shared.now());
+    let (book, known, now) = (shared.book(), Known::of(shared), shared.now());
     let full = shared.in_flight() >= book.queue.concurrency;
     let free = |page: &&Arc<AssetPage>| {
-        let first = first_called(now, &book, page, &health).and_then(|name| book.providers.get(&name));
+        let first = first_called(now, &book, page, &known).and_then(|name| book.providers.get(&name));
         let own = page.asset.concurrency.is_none_or(|most| shared.in_flight_of(&page.asset.name) < most);
-        let permits = first.is_none_or(|first| first.permits.available_permits() > 0);
+        let permits = first.is_none_or(|first| {
+            first.permits.available_permits() > 0 && known.has_room(&first.provider.name, now)
+        });
         let room = !full || first.is_some_and(|first| first.provider.instant);
         page.is_open(now) && own && permits && room
     };
@@ -112,12 +116,16 @@ async fn wait(shared: &Shared, at_most: Duration) {
 /// was not claimed waits for capacity or its window, and must not hide that; the heartbeat looks again.
 async fn next_look(shared: &Shared, last_pass: Timestamp) -> Duration {
     let assets: Vec<AssetName> = shared.book().assets.keys().cloned().collect();
+    // What waits for a provider's limit to pass is due already; nobody would wake us for it.
+    let full = shared.board.full();
+    let opens = full.keys().filter_map(|name| Some(at_limit(&full, name, last_pass)?.until)).min();
+    let heartbeat = opens.map_or(HEARTBEAT, |opens| between(shared.now(), opens).min(HEARTBEAT));
     match shared.store.next_due_at(&assets, last_pass).await {
-        Ok(Some(due)) => between(shared.now(), due).min(HEARTBEAT),
-        Ok(None) => HEARTBEAT,
+        Ok(Some(due)) => between(shared.now(), due).min(heartbeat),
+        Ok(None) => heartbeat,
         Err(error) => {
             tracing::debug!(%error, "cannot see when the next job is due");
-            HEARTBEAT
+            heartbeat
         }
     }
 }
@@ -136,12 +144,12 @@ enum Turn {
 
 /// One pass: claims what there is room for and starts it. Returns how many jobs it claimed. Where the next job must
 /// run alone, nothing is claimed until all that is held has ended: else its turn would never come.
-async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Result<usize, StoreError> {
+async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, jumps: &mut Jumps) -> Result<usize, StoreError> {
     // Also where nothing is claimed: what runs must hear of a pause and of a breaker that another daemon opened.
     if shared.dirty.swap(false, Ordering::Relaxed) {
         let health = shared.store.provider_health().await;
         // What could not be read is still to be read: nobody may write again for a long time.
-        shared.board.refresh(health.inspect_err(|_| shared.dirty.store(true, Ordering::Relaxed))?);
+        shared.board.replace(health.inspect_err(|_| shared.dirty.store(true, Ordering::Relaxed))?);
     }
     if shared.runs_alone() || (*turn != Turn::Nobodys && !shared.is_idle()) {
         return Ok(0);
@@ -149,7 +157,8 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
     let book = shared.book();
     let left = book.queue.concurrency.saturating_sub(shared.in_flight()).min(MAX_CLAIM);
     let mut claimed = 0;
-    let mut rooms = Room::measure(shared, &book, left);
+    let usages = look_at_paces(shared, &book).await?;
+    let mut rooms = Room::measure(shared, &book, left, &usages);
     if std::mem::take(turn) == Turn::Instant {
         rooms.reverse();
     }
@@ -160,7 +169,8 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
         let now = shared.now();
         let request = ClaimRequest {
             now,
-            take_over,
+            // By the same look at the clock: one that is set after it ends no lease in this claim.
+            take_over: jumps.are_past(now, book.queue.lease),
             lease_until: after(now, book.queue.lease),
             token: shared.fresh_token(),
             owner: shared.worker.owner().to_owned(),
@@ -190,11 +200,36 @@ async fn run_due(shared: &Arc<Shared>, turn: &mut Turn, take_over: bool) -> Resu
     Ok(claimed)
 }
 
+/// Reads how much of their pace the providers have used that a job may call. Those that are not bounded by it, as makers of
+/// this machine, cost no look.
+async fn look_at_paces(shared: &Shared, book: &Book) -> Result<Usages, StoreError> {
+    let now = shared.now();
+    let open = book.assets.values().filter(|page| page.is_open(now));
+    let linked: BTreeSet<&ProviderName> = open.flat_map(|page| page.asset.chain.providers()).collect();
+    let asked: Vec<(ProviderName, Pace)> = linked
+        .into_iter()
+        .filter_map(|name| book.providers.get(name))
+        .filter(|page| !matches!(page.provider.key, Key::Missing { .. }))
+        .filter_map(|page| Some((page.provider.name.clone(), page.provider.pace?)))
+        .collect();
+    if asked.is_empty() {
+        shared.board.note_full(HashMap::new());
+        return Ok(Usages::default());
+    }
+    let found = shared.store.usages(&asked, shared.worker.owner(), now).await?;
+    let full = asked
+        .iter()
+        .zip(&found)
+        .filter_map(|((name, pace), usage)| Some((name.clone(), pace.no_room(usage, now)?)));
+    shared.board.note_full(full.collect());
+    Ok(asked.into_iter().zip(found).map(|((name, pace), usage)| (name, (pace, usage))).collect())
+}
+
 /// Reads the health of providers after a claim: who resets a breaker and enqueues in one transaction must not see
 /// the job pass that provider by, because the board was read a moment before.
 async fn look_at_providers(shared: &Shared) {
     match shared.store.provider_health().await {
-        Ok(all) => shared.board.refresh(all),
+        Ok(all) => shared.board.replace(all),
         // The jobs are claimed and must start; what was known a moment ago will do.
         Err(error) => tracing::warn!(%error, "the health of providers cannot be read"),
     }
@@ -214,7 +249,9 @@ fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) 
         Manner::Counted
     };
     let hold = shared.hold(&claim, manner);
-    let task = Task { shared: Arc::clone(shared), book: Arc::clone(book), page, claim, hold, reserved };
+    let only_bought = room.only_bought.contains(&claim.job.asset);
+    let (shared_too, book) = (Arc::clone(shared), Arc::clone(book));
+    let task = Task { shared: shared_too, book, page, claim, hold, reserved, only_bought };
     let gone = shared.gone.clone();
     shared.tracker.spawn(async move {
         tokio::select! {
@@ -223,6 +260,29 @@ fn start(shared: &Arc<Shared>, book: &Arc<Book>, claim: Claim, room: &mut Room) 
             () = Run::drive(task) => {}
         }
     });
+}
+
+/// How much of its pace each provider has used, those of other daemons counted.
+type Usages = HashMap<ProviderName, (Pace, Usage)>;
+
+/// What is known of providers when jobs are claimed.
+struct Known {
+    health: Arc<HashMap<ProviderName, ProviderHealth>>,
+    full: Arc<HashMap<ProviderName, NoRoom>>,
+}
+
+impl Known {
+    fn of(shared: &Shared) -> Self {
+        Self { health: shared.board.all(), full: shared.board.full() }
+    }
+
+    fn has_room(&self, provider: &ProviderName, now: Timestamp) -> bool {
+        match self.full.get(provider) {
+            None => true,
+            Some(NoRoom::Taken) => false,
+            Some(NoRoom::AtLimit(limit)) => limit.until <= now,
+        }
+    }
 }
 
 /// How much may be claimed of some assets, and the permits that are reserved for it.
@@ -235,36 +295,43 @@ struct Room {
     /// priority and age has them.
     permits: BTreeMap<ProviderName, OwnedSemaphorePermit>,
     first: BTreeMap<AssetName, ProviderName>,
+    /// Assets of which nothing may begin now.
+    only_bought: BTreeSet<AssetName>,
 }
 
 impl Room {
     fn new(instant: bool, limit: u32) -> Self {
-        Self { instant, limit, wanted: Vec::new(), permits: BTreeMap::new(), first: BTreeMap::new() }
+        let (wanted, permits, first) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        Self { instant, limit, wanted, permits, first, only_bought: BTreeSet::new() }
     }
 
     /// Two rooms: one for assets whose first call waits for something, one for the others.
-    fn measure(shared: &Shared, book: &Book, left: u32) -> [Self; 2] {
+    fn measure(shared: &Shared, book: &Book, left: u32, usages: &Usages) -> [Self; 2] {
         let (mut waiting, mut instant) = (Self::new(false, left), Self::new(true, MAX_CLAIM));
-        let health = shared.board.all();
-        for page in book.assets.values().filter(|page| page.is_open(shared.now())) {
+        let known = Known::of(shared);
+        for page in book.assets.values() {
+            if !page.is_open(shared.now()) {
+                waiting.want_bought(shared, page);
+                continue;
+            }
             let first =
-                first_called(shared.now(), book, page, &health).and_then(|name| book.providers.get(&name));
+                first_called(shared.now(), book, page, &known).and_then(|name| book.providers.get(&name));
             let room =
                 if first.is_some_and(|page| page.provider.instant) { &mut instant } else { &mut waiting };
-            room.want(shared, page, first);
+            room.want(shared, page, first, usages);
         }
         [waiting, instant]
     }
 
     /// Wants as many jobs of an asset as may start: bounded by the room, by the asset, and by the provider
     /// that will be called first, so that jobs of a slow one do not take the places of others.
-    fn want(&mut self, shared: &Shared, page: &AssetPage, first: Option<&ProviderPage>) {
+    fn want(&mut self, shared: &Shared, page: &AssetPage, first: Option<&ProviderPage>, usages: &Usages) {
         let asset = &page.asset.name;
         let own = page.asset.concurrency.map(|most| most.saturating_sub(shared.in_flight_of(asset)));
         let mut most = own.unwrap_or(u32::MAX).min(self.limit);
         let shares = first.map(|page| page.provider.name.clone());
         if let Some(first) = first {
-            most = most.min(self.permits_of(first));
+            most = most.min(self.permits_of(first, usages.get(&first.provider.name)));
         }
         if most == 0 {
             return;
@@ -272,15 +339,31 @@ impl Room {
         if let Some(provider) = &shares {
             self.first.insert(asset.clone(), provider.clone());
         }
-        self.wanted.push(Wanted { asset: asset.clone(), chain: page.asset.chain.clone(), most, shares });
+        let (asset, chain) = (asset.clone(), page.asset.chain.clone());
+        self.wanted.push(Wanted { asset, chain, most, shares, only_bought: false });
     }
 
-    /// How many calls of a provider are free; they are reserved until the end of the pass.
-    fn permits_of(&mut self, page: &ProviderPage) -> u32 {
+    /// Wants what an asset has bought within its window and did not get in it: to ask after that begins nothing.
+    fn want_bought(&mut self, shared: &Shared, page: &AssetPage) {
+        let (asset, chain) = (page.asset.name.clone(), page.asset.chain.clone());
+        let own = page.asset.concurrency.map(|most| most.saturating_sub(shared.in_flight_of(&asset)));
+        let most = own.unwrap_or(u32::MAX).min(self.limit);
+        if most > 0 {
+            self.only_bought.insert(asset.clone());
+            self.wanted.push(Wanted { asset, chain, most, shares: None, only_bought: true });
+        }
+    }
+
+    /// How many calls of a provider are free, by this daemon's count and by that of all; they are reserved until the end
+    /// of the pass.
+    fn permits_of(&mut self, page: &ProviderPage, used: Option<&(Pace, Usage)>) -> u32 {
         if let Some(reserved) = self.permits.get(&page.provider.name) {
             return count(reserved);
         }
-        let free = u32::try_from(page.permits.available_permits()).unwrap_or(u32::MAX).min(self.limit);
+        let available = u32::try_from(page.permits.available_permits()).unwrap_or(u32::MAX);
+        let held = page.provider.concurrency.saturating_sub(available);
+        let shared = used.map_or(u32::MAX, |(pace, usage)| pace.free(usage, held));
+        let free = available.min(shared).min(self.limit);
         // Somebody may have been quicker; the next pass sees what is left.
         let Ok(reserved) = Arc::clone(&page.permits).try_acquire_many_owned(free) else { return 0 };
         self.permits.insert(page.provider.name.clone(), reserved);
@@ -302,14 +385,11 @@ fn count(permits: &OwnedSemaphorePermit) -> u32 {
 }
 
 /// The provider that a job of this asset without an override would call first now.
-fn first_called(
-    now: Timestamp,
-    book: &Book,
-    page: &AssetPage,
-    health: &HashMap<ProviderName, ProviderHealth>,
-) -> Option<ProviderName> {
+fn first_called(now: Timestamp, book: &Book, page: &AssetPage, known: &Known) -> Option<ProviderName> {
     let circumstances = Circumstances { medium: page.asset.medium, now, refused_before: &[] };
-    let plan = draw(&page.asset.chain, None, circumstances, |name| book.known(name, health));
+    let plan = draw(&page.asset.chain, None, circumstances, |name| {
+        book.known(name, &known.health, at_limit(&known.full, name, now))
+    });
     let called = plan.links.into_iter().find(|link| matches!(link.decision, Decision::Call(_)))?;
     Some(called.provider)
 }

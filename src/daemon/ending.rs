@@ -11,11 +11,13 @@ use crate::domain::walk::End;
 use crate::store::{AttemptResult, Ending, Entry, Recorded, RunEnd};
 
 use super::attempt::Resumed;
+use super::recorder::Unwritten;
 use super::run::{Interrupt, Run};
 
 impl Run {
     /// Ends the run as its walk says. `trouble` is a reason that lies before the first link.
     pub(super) async fn end(mut self, end: End, trouble: Option<String>) {
+        self.free_probe().await;
         self.note_skipped_links();
         if !matches!(end, End::ComeBackHere(_)) {
             self.give_up_operation();
@@ -53,17 +55,19 @@ impl Run {
         };
         let delivered = matches!(ending, Ending::Done { .. });
         let error = (!delivered).then_some(error);
-        self.write_end(ending, report, error, now).await;
+        if let Err(unwritten) = self.write_end(ending, report, error, now).await {
+            self.refused(&unwritten, now).await;
+        }
     }
 
     /// Leaves a run that was interrupted: handed back where the daemon stops, left alone where the lease is gone.
     pub(super) async fn interrupted(mut self, interrupt: Interrupt) {
+        self.free_probe().await;
         let now = self.shared.now();
         match interrupt {
-            Interrupt::Stopping => {
-                let keep_open = self.attempted;
-                self.write_end(Ending::HandBack { run_at: now, keep_open }, None, None, now).await;
-            }
+            Interrupt::Stopping => self.hand_back(self.attempted, now).await,
+            Interrupt::WindowClosed => self.hand_back(true, now).await,
+            Interrupt::OtherOverride => self.hand_back(false, now).await,
             Interrupt::LeaseGone => {
                 let unsettled = std::mem::take(&mut self.unsettled);
                 let settled = unsettled.into_iter().map(|result| Entry::Settle(Box::new(result)));
@@ -75,8 +79,35 @@ impl Run {
                     }
                 }
             }
-            Interrupt::Ledger(error) => {
-                tracing::error!(job.id = self.claim.job.id.0, %error, "the ledger refused an entry; the job is left to its lease");
+            Interrupt::Ledger(error) => self.refused(&error, now).await,
+        }
+    }
+
+    async fn hand_back(&mut self, keep_open: bool, now: Timestamp) {
+        self.end_as(Ending::HandBack { run_at: now, keep_open }, None, None, now).await;
+    }
+
+    /// Ends a run whose words the ledger refuses. What is refused for good would be refused again at every lease, and
+    /// each of them would pass for a worker's death: a person is told what it was.
+    async fn refused(&mut self, unwritten: &Unwritten, now: Timestamp) {
+        let job = self.claim.job.id.0;
+        // What it has to say of its attempts may be what is refused.
+        self.unsettled.clear();
+        self.staged = None;
+        match unwritten {
+            Unwritten::Closed => {
+                tracing::error!(job.id = job, error = %unwritten, "an entry came too late; the job is left to its lease");
+            }
+            Unwritten::Refused(error) if error.is_passing() => {
+                tracing::error!(job.id = job, %error, "the ledger could not take an entry in time; the job is handed back");
+                self.hand_back(true, now).await;
+            }
+            Unwritten::Refused(error) => {
+                tracing::error!(job.id = job, %error, "the ledger refuses an entry for good; the job is a person's");
+                let error = format!("the database refuses what its run has to say: {error}");
+                let message = sentence::needs_a_person(&self.claim.job.asset);
+                let report = RunEnding::NeedsPerson { error: error.clone() };
+                self.end_as(Ending::Manual { message }, Some(report), Some(error), now).await;
             }
         }
     }
@@ -111,13 +142,26 @@ impl Run {
         })
     }
 
-    async fn write_end(
+    /// Ends the run, and leaves the job to its lease where that cannot be written.
+    async fn end_as(
         &mut self,
         ending: Ending,
         report: Option<RunEnding>,
         error: Option<String>,
         now: Timestamp,
     ) {
+        if let Err(error) = self.write_end(ending, report, error, now).await {
+            tracing::error!(job.id = self.claim.job.id.0, %error, "the end of a run could not be written; the job is left to its lease");
+        }
+    }
+
+    async fn write_end(
+        &mut self,
+        ending: Ending,
+        report: Option<RunEnding>,
+        error: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), Unwritten> {
         let report = report.map(|ending| RunReport {
             asset: self.claim.job.asset.clone(),
             at: now,
@@ -138,23 +182,21 @@ impl Run {
             notify: self.book.on_manual.is_some(),
             at: now,
         };
-        match self.shared.recorder.write(Entry::Finish(Box::new(end))).await {
-            Ok(Recorded::LeaseGone) => {
+        match self.shared.recorder.write(Entry::Finish(Box::new(end))).await? {
+            Recorded::LeaseGone => {
                 tracing::info!(
                     job.id = self.claim.job.id.0,
                     "the job was cancelled or taken over before its run ended; its attempts are booked"
                 );
             }
-            Ok(Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_)) => {
+            Recorded::Written | Recorded::Begun(_) | Recorded::OverBudget(_) | Recorded::NoRoom(_) => {
                 if let (Ending::Done { .. }, Some(key)) = (&ending, self.in_hand.take()) {
                     self.shared.hands.forget(&key).await;
                 }
                 self.announce(&ending, error.as_deref());
             }
-            Err(refused) => {
-                tracing::error!(job.id = self.claim.job.id.0, error = %refused, "the end of a run could not be written; the job is left to its lease");
-            }
         }
+        Ok(())
     }
 
     /// One line for the journal, and the counts that progress bars show.
@@ -171,7 +213,9 @@ impl Run {
             Ending::Later { run_at } => {
                 tracing::info!(job.id = job, %asset, slug, error, "the job comes back at {}", to_text(*run_at));
             }
-            Ending::HandBack { .. } => tracing::info!(job.id = job, %asset, slug, "the job was handed back"),
+            Ending::HandBack { .. } => {
+                tracing::info!(job.id = job, %asset, slug, error, "the job was handed back");
+            }
         }
         self.shared.count(|progress| match ending {
             Ending::Done { .. } => {

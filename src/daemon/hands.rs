@@ -37,8 +37,13 @@ impl Hands {
             Body::File(bytes) => bytes.clone(),
         };
         self.with_waiting(|waiting| waiting.insert(key.clone(), output));
+        self.copy(&key, bytes).await;
+    }
+
+    /// Puts a copy of an output beside the database: whatever ends the daemon, the next one finds it there.
+    pub(super) async fn copy(&self, key: &VaultKey, bytes: Bytes) {
         let Some(spool) = &self.spool else { return };
-        if let Err(error) = spool.keep(&key, bytes).await {
+        if let Err(error) = spool.keep(key, bytes).await {
             tracing::warn!(%error, "an output that was paid for waits in memory alone, and would not outlive the daemon");
         }
     }

@@ -152,6 +152,11 @@ impl Run {
                 return Ok(Err(Failure::internal(format!("the vault: {error}"))));
             }
             if tries == 0 {
+                if begun.row.is_some() {
+                    // Before the wait, and not only after it: a daemon that is killed meanwhile has no time for it.
+                    self.shared.hands.copy(&key, bytes.clone()).await;
+                    self.in_hand = Some(key.clone());
+                }
                 tracing::warn!(job.id = job.id.0, provider = %begun.facts.provider, %error, "the asset is in hand, but the vault cannot keep it; trying again");
             }
             tries = tries.saturating_add(1);
@@ -193,7 +198,7 @@ impl Run {
         let staged = self.shared.recorder.write(Entry::Stage(Box::new(staging))).await;
         match staged.map_err(Interrupt::Ledger)? {
             Recorded::Written | Recorded::Begun(_) => Ok(true),
-            Recorded::LeaseGone | Recorded::OverBudget(_) => Ok(false),
+            Recorded::LeaseGone | Recorded::OverBudget(_) | Recorded::NoRoom(_) => Ok(false),
         }
     }
 

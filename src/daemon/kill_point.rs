@@ -41,19 +41,30 @@ const ALL: [(&str, KillPoint); 9] = [
 ];
 
 /// Where the process ends, and how many passes are left until it does.
-static ARMED: OnceLock<(KillPoint, AtomicU32)> = OnceLock::new();
+static ARMED: OnceLock<Armed> = OnceLock::new();
 
-/// Arms one point of this process: `after-intent:3` ends it when that point is passed for the third time.
+struct Armed {
+    point: KillPoint,
+    left: AtomicU32,
+    /// The slug of the only job that it ends at.
+    slug: Option<String>,
+}
+
+/// Arms one point of this process: `after-intent:3` ends it when that point is passed for the third time,
+/// `after-intent:1@my-article` when it is passed for the first time with a job of that slug.
 ///
 /// # Errors
 /// When no point has this name, the count is none, or one is armed already.
 pub fn arm(text: &str) -> Result<(), String> {
-    let (name, count) = text.split_once(':').unwrap_or((text, "1"));
+    let (what, slug) =
+        text.split_once('@').map_or((text, None), |(what, slug)| (what, Some(slug.to_owned())));
+    let (name, count) = what.split_once(':').unwrap_or((what, "1"));
     let point = ALL.iter().find(|(known, _)| *known == name).map(|(_, point)| *point);
     let point = point.ok_or_else(|| format!("there is no kill point {name}; there are {}", names()))?;
     let count = count.parse().ok().filter(|count| *count > 0);
     let count: u32 = count.ok_or_else(|| format!("{text} does not say at which pass, from 1"))?;
-    ARMED.set((point, AtomicU32::new(count))).map_err(|_| "a kill point is armed already".to_owned())
+    let armed = Armed { point, left: AtomicU32::new(count), slug };
+    ARMED.set(armed).map_err(|_| "a kill point is armed already".to_owned())
 }
 
 fn names() -> String {
@@ -63,12 +74,18 @@ fn names() -> String {
 impl KillPoint {
     /// Passes the point: the process ends here, as by `kill -9`, where that was asked for.
     pub(super) fn pass(self) {
+        self.pass_with("");
+    }
+
+    /// Passes the point with the job of this slug.
+    pub(super) fn pass_with(self, slug: &str) {
         // A constant: a release build has nothing here, whatever its environment says.
         if !cfg!(debug_assertions) {
             return;
         }
-        let Some((armed, left)) = ARMED.get() else { return };
-        if *armed == self && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+        let Some(armed) = ARMED.get() else { return };
+        let meant = armed.point == self && armed.slug.as_deref().is_none_or(|only| only == slug);
+        if meant && armed.left.fetch_sub(1, Ordering::SeqCst) == 1 {
             // A process may signal itself, and nothing blocks this signal.
             while kill_process(getpid(), Signal::KILL).is_ok() {
                 std::thread::park();

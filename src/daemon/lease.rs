@@ -3,13 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::domain::time::after;
+use chrono::TimeDelta;
+
+use crate::domain::time::{Timestamp, after};
 use crate::store::StoreError;
 
 use super::DaemonError;
 use super::kill_point::KillPoint;
 use super::shared::Shared;
-use super::worker::remains;
+use super::worker::{Remains, remains};
+
+/// Most dead workers of one look.
+const MOST_DEAD: usize = 1_000;
 
 /// Renews every lease held, at a third of its length.
 pub(super) async fn renew(shared: Arc<Shared>) {
@@ -48,17 +53,49 @@ pub(super) async fn rescue(shared: Arc<Shared>) -> Result<(), DaemonError> {
     }
 }
 
+/// Buries the dead, once their leases are ended. Those who were killed without a job in hand are named by no lease. Where
+/// several databases share a folder, one may go that is a proof for another; its jobs then wait for the end of their lease.
+async fn bury(shared: &Shared, dead: Vec<Remains>) -> Result<(), StoreError> {
+    let owners = shared.store.other_owners(shared.worker.owner()).await?;
+    for remains in dead {
+        if let Some(owner) = owners.iter().find(|owner| remains.are_of(owner)) {
+            KillPoint::AfterProof.pass();
+            let jobs = shared.store.expire(owner, shared.now()).await?;
+            tracing::warn!(jobs, "a worker died; its jobs are taken over");
+        }
+        remains.bury();
+    }
+    Ok(())
+}
+
+/// Settles the calls of runs that were ended while nobody was there to stop them. Whoever still makes such a call has
+/// let go of it within a lease, and has booked it or knows no more than this.
+async fn settle_forsaken(shared: &Shared) -> Result<(), StoreError> {
+    let now = shared.now();
+    let long_ago = TimeDelta::from_std(shared.book().queue.lease)
+        .ok()
+        .and_then(|lease| now.checked_sub_signed(lease * 2));
+    let settled = shared.store.settle_forsaken(long_ago.unwrap_or(Timestamp::MIN_UTC), now).await?;
+    if settled > 0 {
+        tracing::warn!(
+            calls = settled,
+            "calls were left behind by jobs that ended while no daemon ran; what became of them is not known"
+        );
+    }
+    Ok(())
+}
+
 /// Ends the leases of workers that are certainly dead. Leases that simply ran out need nothing: the next claim
 /// takes them over.
 pub(super) async fn rescue_once(shared: &Shared) -> Result<(), StoreError> {
-    for owner in shared.store.other_owners(shared.worker.owner()).await? {
-        if let Some(remains) = remains(&owner, shared.worker.folder()) {
-            KillPoint::AfterProof.pass();
-            let jobs = shared.store.expire(&owner, shared.now()).await?;
-            remains.bury();
-            tracing::warn!(jobs, "a worker died; its jobs are taken over");
-        }
+    // The locks first, and the leases then: a worker whose lock is ours writes none any more.
+    let dead = remains(shared.worker.folder(), MOST_DEAD).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the lock files of dead workers cannot be looked for");
+        Vec::new()
+    });
+    if !dead.is_empty() {
+        bury(shared, dead).await?;
     }
     shared.wake.notify_one();
-    Ok(())
+    settle_forsaken(shared).await
 }

@@ -58,14 +58,17 @@ async fn sweep(shared: &Shared) -> Result<(), StoreError> {
     let before = shared.now().checked_sub_signed(STALE).unwrap_or(Timestamp::MIN_UTC);
     let mut swept = Vec::new();
     for staged in shared.store.stale_staged(before, BATCH).await? {
-        if let Some(key) = VaultKey::parse(&staged) {
+        // A row is not believed: the file must be that of the job which has not delivered it, and of no other.
+        let owner = staged.owner;
+        let owned = |key: &VaultKey| owner.is_some_and(|(asset, job)| key.is_of(&asset, job));
+        if let Some(key) = VaultKey::parse(&staged.key).filter(owned) {
             if let Err(error) = shared.book().vault.remove(&key).await {
                 tracing::warn!(%error, "a file that was never delivered stays in the vault until the next hour");
                 continue;
             }
             shared.hands.forget(&key).await;
         }
-        swept.push(staged);
+        swept.push(staged.key);
     }
     if !swept.is_empty() {
         tracing::info!(files = swept.len(), "files that dead runs left in the vault were taken away");

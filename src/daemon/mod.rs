@@ -124,7 +124,7 @@ impl Daemon {
     pub async fn new(parts: Parts, stop: Stop) -> Result<Self, DaemonError> {
         let worker = Worker::enlist(&parts.lock_folder, &(parts.fresh)()).map_err(DaemonError::Lock)?;
         let shared = Arc::new(Shared::new(parts, worker, stop));
-        shared.board.refresh(shared.store.provider_health().await?);
+        shared.board.replace(shared.store.provider_health().await?);
         Ok(Self { shared })
     }
 

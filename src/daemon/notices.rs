@@ -5,12 +5,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::Instant;
 
 use crate::domain::backoff::Backoff;
-use crate::store::{Notice, StoreError};
+use crate::providers::local::Group;
+use crate::store::StoreError;
 
 use super::DaemonError;
 use super::shared::Shared;
@@ -75,7 +77,7 @@ pub(super) async fn run_due(shared: &Shared, refused: &mut Refused) -> Result<()
             };
             // Only `manual` has a listener so far; the others need not pile up.
             if let (Some(command), "manual") = (&command, notice.kind.as_str())
-                && let Err(why) = tell(command, notice).await
+                && let Err(why) = tell(command, notice, PATIENCE).await
             {
                 tracing::warn!(job.id = notice.job.id, why, "the on_manual command failed; trying again");
                 let until = Instant::now() + RETRY.ceiling(tries);
@@ -95,7 +97,7 @@ pub(super) async fn run_due(shared: &Shared, refused: &mut Refused) -> Result<()
 }
 
 /// Runs the command with the job as JSON on its standard input.
-async fn tell(command: &[String], notice: &Notice) -> Result<(), String> {
+async fn tell(command: &[String], notice: &impl Serialize, patience: Duration) -> Result<(), String> {
     let (program, arguments) = command.split_first().ok_or("on_manual names no command")?;
     let body = serde_json::to_vec(notice).map_err(|error| error.to_string())?;
     let mut child = Command::new(program)
@@ -105,9 +107,12 @@ async fn tell(command: &[String], notice: &Notice) -> Result<(), String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::inherit())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("cannot run {program}: {error}"))?;
+    // Whatever it started is stopped with it where it takes too long, or where the daemon ends first.
+    let group = Group::of(&child);
     let stdin = child.stdin.take();
     let talk = async {
         if let Some(mut stdin) = stdin {
@@ -118,10 +123,43 @@ async fn tell(command: &[String], notice: &Notice) -> Result<(), String> {
         }
         child.wait().await.map_err(|error| error.to_string())
     };
-    match tokio::time::timeout(PATIENCE, talk).await {
+    let ended = tokio::time::timeout(patience, talk).await;
+    if let (Ok(Ok(_)), Some(group)) = (&ended, group) {
+        // What a command leaves at work when it ends is meant to go on.
+        group.release();
+    }
+    match ended {
         Ok(Ok(status)) if status.success() => Ok(()),
         Ok(Ok(status)) => Err(format!("{program} ended with {status}")),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(format!("{program} took longer than {} s", PATIENCE.as_secs())),
+        Err(_) => Err(format!("{program} took longer than {} s and was stopped", patience.as_secs())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_command_has_started_is_stopped_with_it_at_its_time_out_and_only_then() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid").display().to_string();
+        let run = async |script: &str| {
+            let command = ["sh", "-c", script, "sh", &path].map(str::to_owned);
+            let told = tell(&command, &"a notice", Duration::from_millis(1_500)).await;
+            let pid = std::fs::read_to_string(&path).expect("the script has begun");
+            (told, format!("/proc/{}/stat", pid.trim()))
+        };
+        let lives = |stat: &str| std::fs::read_to_string(stat).is_ok_and(|stat| !stat.contains(") Z "));
+        let (told, child) = run("sleep 60 & echo $! > \"$1\"; wait").await;
+        assert!(told.expect_err("too long").contains("was stopped"));
+        let end = Instant::now() + Duration::from_secs(20);
+        while lives(&child) {
+            assert!(Instant::now() < end, "it outlives the command that started it");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let (told, child) = run("sleep 5 >/dev/null 2>&1 & echo $! > \"$1\"").await;
+        told.expect("it ends at once");
+        assert!(lives(&child), "what it left at work goes on");
     }
 }

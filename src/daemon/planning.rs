@@ -11,10 +11,11 @@ use crate::domain::name::ProviderName;
 use crate::domain::plan::{Circumstances, Decision, Known, Override, Plan, draw};
 use crate::domain::provider::Repeat;
 use crate::domain::skip::SkipReason;
-use crate::domain::walk::Call;
+use crate::domain::walk::{Call, Outcome};
 use crate::providers::{SEARCHED_INPUT, reservation};
 use crate::store::{AttemptFacts, AttemptId, Claim, Entry, Recorded};
 
+use super::board::at_limit;
 use super::book::{AssetPage, Book};
 use super::run::{Interrupt, Run, Task};
 use super::shared::Shared;
@@ -39,14 +40,14 @@ pub(super) async fn plan(task: &Task, ask: &Ask, digest: &str) -> Plan {
         .map(|refusal| refusal.provider.clone())
         .collect();
     let used_up = used_up(shared, book, page, &chain, ask).await;
-    let health = shared.board.all();
+    let (health, full) = (shared.board.all(), shared.board.full());
     let now = shared.now();
     let circumstances = Circumstances { medium: page.asset.medium, now, refused_before: &refused_before };
     let plan = draw(&chain, forced.as_ref(), circumstances, |name| {
-        let known = book.known(name, &health);
+        let known = book.known(name, &health, at_limit(&full, name, now));
         // Neither a gate nor a budget stands before what is only to be asked after or delivered: it is paid for.
         if is_polled(claim, name) {
-            return Known { health: None, ..known };
+            return Known { health: None, at_limit: None, ..known };
         }
         Known { used_up: used_up.get(name).copied(), ..known }
     });
@@ -109,24 +110,32 @@ async fn used_up(
 }
 
 impl Run {
-    /// Writes the intent of a paid call before it is made, and puts aside what it may cost. A budget without room is
-    /// a reason to skip the link.
-    pub(super) async fn begin_paid(
+    /// Writes a call down before it is made: the intent of a paid one with what it may cost, and each that is bounded
+    /// among those of its provider. Where there is no money or no room, it is not made. Free calls that nobody bounds are
+    /// written with their verdict.
+    pub(super) async fn enter(
         &self,
         call: &Call,
         facts: &AttemptFacts,
-    ) -> Result<Result<Option<AttemptId>, SkipReason>, Interrupt> {
+    ) -> Result<Result<Option<AttemptId>, Outcome>, Interrupt> {
         let page = self.book.providers.get(&call.provider);
         let reservation = page.and_then(|page| reservation(&page.provider, &self.page.asset, &self.ask));
-        let Some(reservation) = reservation else { return Ok(Ok(None)) };
-        let entry = Entry::Begin { token: self.claim.token.clone(), facts: facts.clone(), reservation };
+        let entry = match reservation {
+            Some(reservation) => {
+                Entry::Begin { token: self.claim.token.clone(), facts: Box::new(facts.clone()), reservation }
+            }
+            None if facts.slot.is_some() => Entry::Enter(Box::new(facts.clone())),
+            None => return Ok(Ok(None)),
+        };
         match self.shared.recorder.write(entry).await.map_err(Interrupt::Ledger)? {
             Recorded::Begun(row) => Ok(Ok(Some(row))),
             Recorded::OverBudget(used_up) => {
                 self.shared.warn_of_budget(&self.claim, &call.provider, &used_up);
-                Ok(Err(SkipReason::OverBudget(used_up)))
+                Ok(Err(Outcome::Skipped(SkipReason::OverBudget(used_up))))
             }
-            Recorded::Written | Recorded::LeaseGone => Err(Interrupt::LeaseGone),
+            Recorded::NoRoom(no_room) => Ok(Err(Outcome::NoRoom(no_room))),
+            Recorded::Written => Ok(Ok(None)),
+            Recorded::LeaseGone => Err(Interrupt::LeaseGone),
         }
     }
 }

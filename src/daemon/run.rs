@@ -8,12 +8,15 @@ use futures_util::FutureExt;
 
 use crate::domain::ask::Ask;
 use crate::domain::asset::Asset;
-use crate::domain::breaker::HealthEvent;
+use crate::domain::breaker::{HealthEvent, Probe};
 use crate::domain::failure::FailureClass;
 use crate::domain::name::ProviderName;
+use crate::domain::provider::Provider;
 use crate::domain::time::{Timestamp, after, between};
 use crate::domain::walk::{End, JobRules, Outcome, Step, Walk};
-use crate::store::{AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt};
+use crate::store::{
+    AttemptFacts, AttemptId, AttemptResult, Claim, Entry, MOST_SOLO_DEATHS, PastAttempt, Slot,
+};
 use crate::vault::VaultKey;
 
 use super::attempt::Resumed;
@@ -32,6 +35,8 @@ pub(super) struct Task {
     pub(super) page: Arc<AssetPage>,
     pub(super) claim: Claim,
     pub(super) reserved: Reserved,
+    /// Whether it was claimed for what its open run has bought alone: nothing may begin now.
+    pub(super) only_bought: bool,
     /// Dropped last, as in [`Run`].
     pub(super) hold: Hold,
 }
@@ -43,6 +48,10 @@ pub(super) enum Interrupt {
     LeaseGone,
     /// The daemon stops; the run is handed back.
     Stopping,
+    /// The asset's window is closed: the run goes on when it opens.
+    WindowClosed,
+    /// A person has set another override since the run began: the next one begins there.
+    OtherOverride,
     /// The ledger refused an entry.
     Ledger(Unwritten),
 }
@@ -60,6 +69,8 @@ pub(super) struct Run {
     /// Attempts without a verdict in the ledger yet.
     pub(super) unsettled: Vec<AttemptResult>,
     pub(super) delivery: Option<Delivery>,
+    /// As in [`Task`].
+    only_bought: bool,
     /// An attempt of the adopted run that goes on where it stopped: its link, its row, and how.
     pub(super) resumed: Option<(usize, AttemptId, Resumed)>,
     /// The name of the delivered file.
@@ -74,6 +85,8 @@ pub(super) struct Run {
     pub(super) noted: Vec<usize>,
     /// The row of the paid call under way.
     pub(super) open: Option<AttemptId>,
+    /// The breaker's probe that the call under way is.
+    pub(super) probe: Option<(ProviderName, Probe)>,
     /// What this run has cost so far, in micro-dollars.
     pub(super) cost_micros: i64,
     /// Whether any call was made: then a run that is handed back stays open.
@@ -114,6 +127,9 @@ impl Run {
             return run.end(End::AskPerson, Some(trouble)).await;
         }
         loop {
+            if let Some(interrupt) = run.may_not_begin() {
+                return run.interrupted(interrupt).await;
+            }
             let step = run.walk.next(run.now(), run.shared.jitter());
             let went_on = match step {
                 Step::End(end) => return run.end(end, None).await,
@@ -130,7 +146,7 @@ impl Run {
         let digest = planning::digest(&prompt, &task.claim.job.input);
         let ask = ask(&task.page.asset, &task.claim, prompt);
         let plan = planning::plan(&task, &ask, &digest).await;
-        let Task { shared, book, page, claim, hold, reserved } = task;
+        let Task { shared, book, page, claim, hold, reserved, only_bought } = task;
         let steady = Steady::starting_at(shared.now());
         let deadline = after(steady.now(), page.asset.deadline);
         let walk = Walk::new(&plan, rules(&page.asset, &claim, deadline));
@@ -141,6 +157,7 @@ impl Run {
             claim,
             hold,
             reserved,
+            only_bought,
             walk,
             ask,
             deadline,
@@ -153,12 +170,26 @@ impl Run {
             steady,
             open: None,
             noted: Vec::new(),
+            probe: None,
             cost_micros: 0,
             attempted: false,
             primary_failure: None,
             digest,
             refused: false,
         }
+    }
+
+    /// Why no call may begin in this run any more, besides what it has bought already.
+    fn may_not_begin(&self) -> Option<Interrupt> {
+        if self.resumed.is_some() {
+            return None;
+        }
+        // A verdict stands, whatever is asked for next.
+        if self.claim.run.wish != self.claim.job.provider_override && !self.walk.has_verdict() {
+            return Some(Interrupt::OtherOverride);
+        }
+        let closed = self.only_bought && !self.page.is_open(self.shared.now());
+        (closed && !self.walk.is_over()).then_some(Interrupt::WindowClosed)
     }
 
     fn tell(&mut self, provider: &ProviderName, outcome: Outcome) {
@@ -222,7 +253,8 @@ impl Run {
         match self.find_again(&last).await {
             Ok(None) => {}
             Ok(Some(found)) => {
-                self.walk.resume_at(position, now);
+                self.inherit_probe(&last.provider);
+                self.walk.go_on_with(position, calls, now);
                 self.in_hand = Some(found.key.clone());
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Output(Box::new(found))));
                 return Ok(());
@@ -242,12 +274,14 @@ impl Run {
                 self.walk.take_up(position, calls, outcome, now);
             }
             ("accepted", _) if last.operation.is_some() && self.is_as_it_was(&last) => {
-                self.walk.resume_at(position, now);
+                self.inherit_probe(&last.provider);
+                self.walk.go_on_with(position, calls, now);
                 let operation = last.operation.unwrap_or_default();
                 self.resumed = Some((position, AttemptId(last.id), Resumed::Operation(operation)));
             }
             ("started" | "accepted", _) => {
                 let why = "the worker died during the call, and what became of it is not known".to_owned();
+                self.inherit_probe(&last.provider);
                 self.settle_unknown(&last, position, &why).await?;
                 let outcome = Outcome::Failed(FailureClass::UnknownOutcome, why);
                 self.notice(&last.provider, &outcome);
@@ -315,24 +349,47 @@ impl Run {
             model,
             fingerprint,
             started_at: self.shared.now(),
+            slot: None,
         }
+    }
+
+    /// The place that a call under this lease takes among those of its provider.
+    pub(super) fn slot(&self, provider: &Provider) -> Option<Slot> {
+        provider.pace.map(|pace| Slot { token: self.claim.token.clone(), pace })
     }
 
     /// What an attempt says about its provider; `None` for a label without configuration.
     pub(super) fn event(
-        &self,
+        &mut self,
         provider: &ProviderName,
         failure: Option<(FailureClass, String)>,
     ) -> Option<HealthEvent> {
         let page = self.book.providers.get(provider)?;
         Some(HealthEvent {
             provider: provider.clone(),
-            job: self.claim.job.id,
+            probe: self.probe.take_if(|(whose, _)| whose == provider).map(|(_, probe)| probe),
             at: self.shared.now(),
             failure,
             fingerprint: page.provider.fingerprint.clone(),
             trip_after: page.provider.trip_after,
+            local: page.provider.is_local(),
         })
+    }
+
+    /// The probe that the dead worker's call was, where its job still has it: the verdict on the call is the probe's.
+    fn inherit_probe(&mut self, provider: &ProviderName) {
+        let held = self.shared.board.health(provider).and_then(|health| health.probe);
+        if let Some(own) = held.filter(|probe| probe.job == self.claim.job.id) {
+            self.probe = Some((provider.clone(), own));
+        }
+    }
+
+    /// Gives back a probe whose call came to nothing, so that the next job need not wait for the end of its lease.
+    pub(super) async fn free_probe(&mut self) {
+        let Some((provider, probe)) = self.probe.take() else { return };
+        if let Err(error) = self.shared.recorder.write(Entry::FreeProbe { provider, probe }).await {
+            tracing::warn!(job.id = self.claim.job.id.0, %error, "the breaker's probe could not be given back; it is free when its lease ends");
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::SubsecRound;
+
 use super::failure::FailureClass;
 use super::job::JobId;
 use super::name::ProviderName;
@@ -51,13 +53,22 @@ impl BreakerState {
 }
 
 /// The one job that tries a half-open provider, and until when it holds that right. A probe that dies frees it
-/// by the passing of time.
+/// by the passing of time. Its job alone does not name it: another worker may probe for the same job later, so
+/// only who holds the very same job and end speaks as the probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
     /// The job.
     pub job: JobId,
     /// The end of its lease.
     pub until: Timestamp,
+}
+
+impl Probe {
+    /// A probe as its row keeps it, to the millisecond: what its holder remembers must be equal to it.
+    #[must_use]
+    pub fn new(job: JobId, until: Timestamp) -> Self {
+        Self { job, until: until.trunc_subsecs(3) }
+    }
 }
 
 /// A verdict that time does not heal: it holds as long as the provider is configured as it was.
@@ -116,8 +127,8 @@ pub enum Gate {
 pub struct HealthEvent {
     /// Whose call.
     pub provider: ProviderName,
-    /// For which job.
-    pub job: JobId,
+    /// The probe that the call was, where it was one.
+    pub probe: Option<Probe>,
     /// When it ended.
     pub at: Timestamp,
     /// The failure, or `None` for a delivery.
@@ -126,6 +137,9 @@ pub struct HealthEvent {
     pub fingerprint: String,
     /// Its `trip_after`.
     pub trip_after: u32,
+    /// Whether it is a local maker ([`super::provider::Provider::is_local`]): what it makes of a job's words is
+    /// unusable because of the words.
+    pub local: bool,
 }
 
 impl ProviderHealth {
@@ -185,14 +199,25 @@ impl ProviderHealth {
         }
     }
 
-    /// Gives the probe to `job` if the gate asks for one; `false` when it is not to be had.
-    pub fn take_probe(&mut self, job: JobId, now: Timestamp, until: Timestamp, fingerprint: &str) -> bool {
+    /// Gives the probe away if the gate asks for one; `false` when it is not to be had.
+    pub fn take_probe(&mut self, probe: Probe, now: Timestamp, fingerprint: &str) -> bool {
         if self.gate(now, fingerprint) != Gate::Probe {
             return false;
         }
         self.state = BreakerState::HalfOpen;
-        self.probe = Some(Probe { job, until });
+        self.probe = Some(probe);
         true
+    }
+
+    /// Takes a probe back that came to nothing: its call was not made, or was stopped. The next job probes, and
+    /// nothing is held against the provider. `false` where the probe is another's by now.
+    pub fn free_probe(&mut self, probe: Probe) -> bool {
+        let is_it = self.probe == Some(probe);
+        if is_it {
+            self.probe = None;
+            self.reopen_unproven(true);
+        }
+        is_it
     }
 
     /// Remembers a finished call.
@@ -205,7 +230,7 @@ impl ProviderHealth {
             self.open_until = None;
             self.step = 0;
         }
-        let was_probe = self.probe.is_some_and(|probe| probe.job == event.job);
+        let was_probe = self.probe.is_some() && self.probe == event.probe;
         if was_probe {
             self.probe = None;
         }
@@ -214,6 +239,10 @@ impl ProviderHealth {
         };
         match class {
             FailureClass::Invalid | FailureClass::Refused { .. } | FailureClass::Internal => {
+                self.reopen_unproven(was_probe);
+                return;
+            }
+            FailureClass::Unusable if event.local => {
                 self.reopen_unproven(was_probe);
                 return;
             }
@@ -236,7 +265,7 @@ impl ProviderHealth {
             FailureClass::Transient
             | FailureClass::Unusable
             | FailureClass::TimedOut
-            | FailureClass::UnknownOutcome => self.count_failure(event),
+            | FailureClass::UnknownOutcome => self.count_failure(event, was_probe),
         }
         self.last_failure_at = Some(event.at);
         self.last_error = Some(error.clone());
@@ -272,14 +301,18 @@ impl ProviderHealth {
         }
     }
 
-    fn count_failure(&mut self, event: &HealthEvent) {
+    fn count_failure(&mut self, event: &HealthEvent, was_probe: bool) {
         self.consecutive_failures = self.consecutive_failures.saturating_add(1);
         let still_open = self.open_until.is_some_and(|until| until > event.at);
         match self.state {
             BreakerState::Closed if self.consecutive_failures < event.trip_after.max(1) => return,
             BreakerState::Closed => self.step = 0,
-            // Calls that were in flight when it opened must not double its time.
-            BreakerState::Open | BreakerState::HalfOpen if still_open || self.hold.is_some() => return,
+            // Calls that were in flight when it opened say what is known already: they neither double its time nor
+            // shut it under the probe that is to find out.
+            BreakerState::Open | BreakerState::HalfOpen if !was_probe => return,
+            BreakerState::Open | BreakerState::HalfOpen if still_open || self.hold.is_some() => {
+                return self.reopen_unproven(true);
+            }
             BreakerState::Open | BreakerState::HalfOpen => self.step = self.step.saturating_add(1),
         }
         let factor = 1_u32.checked_shl(self.step).unwrap_or(u32::MAX);
@@ -291,208 +324,4 @@ impl ProviderHealth {
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::time::from_text;
-
-    const FINGERPRINT: &str = "f1";
-
-    fn start() -> Timestamp {
-        from_text("2026-11-22T13:49:00.000Z").expect("valid")
-    }
-
-    fn minutes(count: u64) -> Timestamp {
-        after(start(), Duration::from_secs(60 * count))
-    }
-
-    fn lummi() -> ProviderHealth {
-        ProviderHealth::unknown(ProviderName::parse("lummi").expect("valid"))
-    }
-
-    fn event(job: i64, at: Timestamp, class: Option<FailureClass>) -> HealthEvent {
-        HealthEvent {
-            provider: lummi().provider,
-            job: JobId(job),
-            at,
-            failure: class.map(|class| (class, "what happened".to_owned())),
-            fingerprint: FINGERPRINT.to_owned(),
-            trip_after: 3,
-        }
-    }
-
-    fn failed(health: &mut ProviderHealth, at: Timestamp, class: FailureClass) {
-        health.remember(&event(1, at, Some(class)));
-    }
-
-    fn tripped() -> ProviderHealth {
-        let mut health = lummi();
-        for _ in 0..3 {
-            failed(&mut health, start(), FailureClass::Transient);
-        }
-        health
-    }
-
-    fn open_until(until: Timestamp) -> Gate {
-        Gate::Shut(SkipReason::BreakerOpen { until })
-    }
-
-    #[test]
-    fn it_opens_after_three_counted_failures_in_a_row_and_not_before() {
-        let mut health = lummi();
-        failed(&mut health, start(), FailureClass::Transient);
-        failed(&mut health, start(), FailureClass::TimedOut);
-        assert_eq!(health.gate(start(), FINGERPRINT), Gate::Pass);
-        health.remember(&event(1, start(), None));
-        failed(&mut health, start(), FailureClass::Unusable);
-        failed(&mut health, start(), FailureClass::UnknownOutcome);
-        assert_eq!(health.gate(start(), FINGERPRINT), Gate::Pass, "a success starts the count anew");
-        failed(&mut health, start(), FailureClass::Transient);
-        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(1)));
-    }
-
-    #[test]
-    fn one_real_job_is_the_probe_and_a_dead_one_frees_it() {
-        let mut health = tripped();
-        assert!(!health.take_probe(JobId(7), start(), minutes(2), FINGERPRINT), "not while it is open");
-        assert_eq!(health.gate(minutes(1), FINGERPRINT), Gate::Probe);
-        assert!(health.take_probe(JobId(7), minutes(1), minutes(2), FINGERPRINT));
-        assert!(!health.take_probe(JobId(8), minutes(1), minutes(2), FINGERPRINT));
-        let underway = Gate::Shut(SkipReason::ProbeUnderway { until: minutes(2) });
-        assert_eq!(health.gate(minutes(1), FINGERPRINT), underway);
-        assert_eq!(health.gate(minutes(2), FINGERPRINT), Gate::Probe, "the probe's lease has ended");
-    }
-
-    #[test]
-    fn a_probe_beyond_reason_is_none() {
-        let mut health = ProviderHealth::unknown(ProviderName::parse("lummi").expect("valid"));
-        let now = Timestamp::UNIX_EPOCH;
-        health.state = BreakerState::HalfOpen;
-        let mut check = |until, expected| {
-            health.probe = Some(Probe { job: JobId(1), until });
-            assert_eq!(health.gate(now, "f"), expected);
-        };
-        let near = after(now, LONGEST_PROBE);
-        check(near, Gate::Shut(SkipReason::ProbeUnderway { until: near }));
-        check(after(near, Duration::from_secs(1)), Gate::Probe);
-    }
-
-    #[test]
-    fn a_probe_closes_it_or_doubles_its_time_up_to_an_hour() {
-        let mut health = tripped();
-        let mut now = start();
-        for wanted in [1_u64, 2, 4, 8, 16, 32, 60, 60] {
-            let until = after(now, Duration::from_secs(60 * wanted));
-            assert_eq!(health.gate(now, FINGERPRINT), open_until(until));
-            now = until;
-            assert!(health.take_probe(JobId(7), now, after(now, OPEN_BASE), FINGERPRINT));
-            health.remember(&event(7, now, Some(FailureClass::Transient)));
-        }
-        health.remember(&event(9, now, None));
-        assert_eq!(health.gate(now, FINGERPRINT), Gate::Pass);
-        assert_eq!((health.consecutive_failures, health.step, health.state), (0, 0, BreakerState::Closed));
-    }
-
-    #[test]
-    fn late_failures_of_calls_in_flight_do_not_double_it() {
-        let mut health = tripped();
-        for _ in 0..60 {
-            failed(&mut health, start(), FailureClass::Transient);
-        }
-        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(1)));
-    }
-
-    #[test]
-    fn quota_opens_at_once_until_the_hint_or_an_hour() {
-        let mut health = lummi();
-        failed(&mut health, start(), FailureClass::Quota { until: None });
-        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(60)));
-        let mut health = lummi();
-        failed(&mut health, start(), FailureClass::Quota { until: Some(minutes(600)) });
-        assert_eq!(health.gate(minutes(599), FINGERPRINT), open_until(minutes(600)));
-    }
-
-    #[test]
-    fn a_bad_key_holds_until_the_configuration_changes() {
-        for (class, word) in [(FailureClass::Auth, "auth"), (FailureClass::Retired, "retired")] {
-            let mut health = lummi();
-            failed(&mut health, start(), class);
-            let held = Gate::Shut(SkipReason::Held { class: word });
-            assert_eq!(health.gate(minutes(100_000), FINGERPRINT), held);
-            assert_eq!(health.gate(start(), "another key"), Gate::Pass);
-            health.reset();
-            assert_eq!(health.gate(start(), FINGERPRINT), Gate::Pass);
-            assert_eq!(health.last_class.as_deref(), Some(word), "a reset keeps the history");
-        }
-    }
-
-    #[test]
-    fn a_new_key_is_judged_anew() {
-        let mut health = lummi();
-        failed(&mut health, start(), FailureClass::Auth);
-        for _ in 0..3 {
-            let fingerprint = "f2".to_owned();
-            health.remember(&HealthEvent { fingerprint, ..event(1, start(), Some(FailureClass::Transient)) });
-        }
-        assert_eq!(health.gate(start(), "f2"), open_until(minutes(1)));
-    }
-
-    #[test]
-    fn a_later_shorter_hint_does_not_shorten_the_wait() {
-        let mut health = lummi();
-        failed(&mut health, start(), FailureClass::RateLimited { until: Some(minutes(10)) });
-        failed(&mut health, start(), FailureClass::RateLimited { until: Some(minutes(2)) });
-        let cooling = Gate::Shut(SkipReason::CoolingDown { until: minutes(10) });
-        assert_eq!(health.gate(minutes(9), FINGERPRINT), cooling);
-        assert_eq!(health.gate(minutes(10), FINGERPRINT), Gate::Pass);
-        assert_eq!(health.consecutive_failures, 0, "a rate limit is no failure of the provider");
-    }
-
-    #[test]
-    fn what_is_not_the_providers_fault_changes_nothing_but_frees_the_probe() {
-        let classes =
-            [FailureClass::Invalid, FailureClass::Refused { category: None }, FailureClass::Internal];
-        for class in classes {
-            let mut health = lummi();
-            failed(&mut health, start(), class.clone());
-            assert_eq!(health, lummi(), "{class}");
-            let mut health = tripped();
-            assert!(health.take_probe(JobId(7), minutes(1), minutes(5), FINGERPRINT));
-            health.remember(&event(7, minutes(1), Some(class)));
-            assert_eq!(health.gate(minutes(1), FINGERPRINT), Gate::Probe);
-            assert_eq!(health.state, BreakerState::Open, "half-open means that a probe is under way");
-        }
-    }
-
-    #[test]
-    fn a_pause_ends_by_itself() {
-        let mut health = lummi();
-        health.paused_until = Some(minutes(5));
-        assert_eq!(
-            health.gate(minutes(4), FINGERPRINT),
-            Gate::Shut(SkipReason::Paused { until: minutes(5) })
-        );
-        assert_eq!(health.gate(minutes(5), FINGERPRINT), Gate::Pass);
-    }
-
-    #[test]
-    fn an_open_breaker_that_also_cools_names_the_later_end() {
-        let mut health = tripped();
-        failed(&mut health, start(), FailureClass::RateLimited { until: Some(minutes(9)) });
-        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(9)));
-        let mut health = tripped();
-        let hint = Some(after(start(), Duration::from_secs(30)));
-        failed(&mut health, start(), FailureClass::RateLimited { until: hint });
-        assert_eq!(health.gate(start(), FINGERPRINT), open_until(minutes(1)));
-    }
-
-    #[test]
-    fn what_the_old_key_had_left_open_does_not_bind_the_new_one() {
-        let mut health = lummi();
-        failed(&mut health, start(), FailureClass::Auth);
-        failed(&mut health, start(), FailureClass::Quota { until: Some(minutes(600)) });
-        let fingerprint = "f2".to_owned();
-        let quota = Some(FailureClass::Quota { until: Some(minutes(5)) });
-        health.remember(&HealthEvent { fingerprint, ..event(1, start(), quota) });
-        assert_eq!(health.gate(start(), "f2"), open_until(minutes(5)));
-    }
-}
+mod tests;

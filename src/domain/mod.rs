@@ -12,6 +12,7 @@ pub mod failure;
 pub mod health;
 pub mod job;
 pub mod name;
+pub mod pace;
 pub mod plan;
 pub mod provider;
 pub mod sentence;

@@ -7,6 +7,7 @@ use super::breaker::{Gate, ProviderHealth};
 use super::budget::UsedUp;
 use super::chain::{Chain, MANUAL};
 use super::name::{NameError, ProviderName};
+use super::pace::{self, AtLimit, Pace};
 use super::provider::{Key, OnUnknown, Provider, Repeat};
 use super::skip::SkipReason;
 use super::time::Timestamp;
@@ -42,6 +43,8 @@ pub struct Known<'a> {
     pub health: Option<&'a ProviderHealth>,
     /// The budget that has no room for a call of it, if one has none.
     pub used_up: Option<UsedUp>,
+    /// Its limit of calls in a time, if it is reached.
+    pub at_limit: Option<AtLimit>,
 }
 
 /// The circumstances of a run.
@@ -100,6 +103,10 @@ pub struct CallRules {
     pub retries: u32,
     /// Whether a repeat is free.
     pub repeat: Repeat,
+    /// How often it may be called.
+    pub pace: Option<Pace>,
+    /// The limit it has reached: its jobs wait for that to pass.
+    pub at_limit: Option<AtLimit>,
 }
 
 /// The links of a run: the chain, as the override bends it. The chain itself is not touched.
@@ -123,7 +130,7 @@ pub fn draw<'a>(
     circumstances: Circumstances<'_>,
     known: impl Fn(&ProviderName) -> Known<'a>,
 ) -> Plan {
-    let links = bend(chain, wish)
+    let mut links: Vec<PlannedLink> = bend(chain, wish)
         .into_iter()
         .map(|name| {
             let forced = matches!(wish, Some(Override::Provider(named)) if *named == name);
@@ -134,7 +141,25 @@ pub fn draw<'a>(
             PlannedLink { provider: name, title, decision, on_unknown }
         })
         .collect();
+    pass_full_links(&mut links, circumstances.now);
     Plan { links, straight_to_person: matches!(wish, Some(Override::Manual)) }
+}
+
+/// Links whose limit opens late are skipped where another one would be called; where there is none, jobs wait for it.
+fn pass_full_links(links: &mut [PlannedLink], now: Timestamp) {
+    let opens_late = |link: &PlannedLink| match &link.decision {
+        Decision::Call(rules) => rules.at_limit.filter(|limit| !pace::is_worth_waiting(limit, now)),
+        Decision::Skip(_) => None,
+    };
+    let is_called = |link: &PlannedLink| matches!(link.decision, Decision::Call(_));
+    if !links.iter().any(|link| is_called(link) && opens_late(link).is_none()) {
+        return;
+    }
+    for link in links {
+        if let Some(limit) = opens_late(link) {
+            link.decision = Decision::Skip(SkipReason::AtLimit(limit));
+        }
+    }
 }
 
 fn decide(name: &ProviderName, known: Known<'_>, circumstances: Circumstances<'_>, forced: bool) -> Decision {
@@ -161,6 +186,8 @@ fn decide(name: &ProviderName, known: Known<'_>, circumstances: Circumstances<'_
             timeout: provider.timeout,
             retries: provider.retries,
             repeat: provider.repeat,
+            pace: provider.pace,
+            at_limit: known.at_limit,
         }),
     }
 }
@@ -194,6 +221,7 @@ pub(crate) mod tests {
     use crate::domain::breaker::{BreakerState, Hold};
     use crate::domain::budget::Budget;
     use crate::domain::budget::tests::used_up;
+    use crate::domain::pace::Window;
     use crate::domain::provider::Retirement;
     use crate::domain::time::{after, from_text};
 
@@ -219,6 +247,7 @@ pub(crate) mod tests {
             timeout: Duration::from_secs(60),
             retries: 1,
             concurrency: 4,
+            pace: None,
             trip_after: 3,
             instant: false,
             on_unknown: OnUnknown::Next,
@@ -234,12 +263,13 @@ pub(crate) mod tests {
         providers: HashMap<ProviderName, Provider>,
         health: HashMap<ProviderName, ProviderHealth>,
         used_up: Option<(&'static str, UsedUp)>,
+        at_limit: Vec<(&'static str, AtLimit)>,
     }
 
     impl World {
         fn new() -> Self {
             let providers = ["a", "b", "c", "x"].map(|label| (name(label), provider(label)));
-            Self { providers: providers.into(), health: HashMap::new(), used_up: None }
+            Self { providers: providers.into(), health: HashMap::new(), used_up: None, at_limit: Vec::new() }
         }
 
         fn plan(&self, wish: Option<&str>) -> String {
@@ -252,6 +282,11 @@ pub(crate) mod tests {
                 provider: self.providers.get(label),
                 health: self.health.get(label),
                 used_up: self.used_up.filter(|(over, _)| name(over) == *label).map(|(_, used_up)| used_up),
+                at_limit: self
+                    .at_limit
+                    .iter()
+                    .find(|(full, _)| name(full) == *label)
+                    .map(|(_, limit)| *limit),
             });
             assert_eq!(chain.to_string(), "a, b, c, manual", "an override never changes the chain");
             spell(&plan)
@@ -358,5 +393,29 @@ pub(crate) mod tests {
         health.open_until = Some(after(now(), Duration::from_secs(60)));
         world.health.insert(name("a"), health);
         assert_eq!(world.plan(None), format!("{skipped} b c"), "nobody waits for the breaker instead");
+    }
+
+    #[test]
+    fn a_link_at_its_limit_keeps_its_jobs_unless_it_opens_late_and_another_would_be_called() {
+        let limit = |minutes| {
+            let until = after(now(), Duration::from_secs(minutes * 60));
+            AtLimit { window: Window::Hour, most: 50, until }
+        };
+        let mut world = World::new();
+        let mut check = |full: &[(&'static str, u64)], expected: &str| {
+            world.at_limit = full.iter().map(|(label, minutes)| (*label, limit(*minutes))).collect();
+            assert_eq!(world.plan(None), expected);
+        };
+        let skipped = |label, until| {
+            format!("({label}: at its limit of 50 calls an hour until 2026-11-22T14:{until}:00.000Z)")
+        };
+        check(&[("a", 15)], "a b c");
+        check(&[("a", 16)], &format!("{} b c", skipped("a", "05")));
+        check(&[("b", 30)], &format!("a {} c", skipped("b", "19")));
+        check(
+            &[("a", 16), ("b", 15), ("c", 40)],
+            &format!("{} b {}", skipped("a", "05"), skipped("c", "29")),
+        );
+        check(&[("a", 16), ("b", 30), ("c", 40)], "a b c");
     }
 }

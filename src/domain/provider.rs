@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::asset::Medium;
 use super::budget::Budget;
 use super::name::ProviderName;
+use super::pace::Pace;
 
 /// One provider as configured: everything but its secret.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,9 @@ pub struct Provider {
     pub retries: u32,
     /// Most calls in flight at once.
     pub concurrency: u32,
+    /// How often it may be called by all daemons of the queue together; `None` where each of them bounds its own calls,
+    /// because the machine does the work.
+    pub pace: Option<Pace>,
     /// Whether its calls wait for nothing, so that there is no point in bounding them.
     pub instant: bool,
     /// Consecutive counted failures that open its breaker.
@@ -52,6 +56,14 @@ pub struct Provider {
     pub fingerprint: String,
     /// Settings only the protocol knows: `template`, `command`, `max_tokens`, `quality`, ...
     pub options: Map<String, Value>,
+}
+
+impl Provider {
+    /// Whether it makes what it makes here, without a network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.base_url.is_none()
+    }
 }
 
 /// Whether a provider has what it needs to be let in.
@@ -167,6 +179,10 @@ pub struct CatalogEntry {
     pub timeout: Option<Duration>,
     /// Most calls in flight at once, where the vendor bounds them.
     pub concurrency: Option<u32>,
+    /// Most calls in a minute, where the vendor bounds them.
+    pub calls_per_minute: Option<u32>,
+    /// Most calls in an hour.
+    pub calls_per_hour: Option<u32>,
     /// What the vendor limits, for people: `10 requests a minute`.
     pub limits: Option<String>,
     /// Price of one call in micro-dollars, where no usage is reported.

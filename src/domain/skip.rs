@@ -7,6 +7,7 @@ use chrono::NaiveDate;
 
 use super::asset::Medium;
 use super::budget::UsedUp;
+use super::pace::AtLimit;
 use super::time::{Timestamp, after, to_text};
 
 /// The reason that a skipped link gives.
@@ -65,6 +66,8 @@ pub enum SkipReason {
     RefusedBefore,
     /// Its budget or the asset's is used up.
     OverBudget(UsedUp),
+    /// It was called as often as it may be, for now.
+    AtLimit(AtLimit),
     /// All its calls are taken by other jobs, for longer than this run can wait.
     Busy,
     /// The run's deadline leaves no time for a call.
@@ -81,6 +84,7 @@ impl SkipReason {
     pub fn heals_at(&self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::BreakerOpen { until } | Self::CoolingDown { until } => Some(*until),
+            Self::AtLimit(limit) => Some(limit.until),
             Self::Busy => Some(after(now, BUSY_WAIT)),
             // The probe usually ends long before its lease does.
             Self::ProbeUnderway { until } => Some((*until).min(after(now, PROBE_WAIT))),
@@ -124,6 +128,7 @@ impl fmt::Display for SkipReason {
             Self::ProbeUnderway { .. } => f.write_str("breaker half-open, another job is the probe"),
             Self::RefusedBefore => f.write_str("it refused this prompt before"),
             Self::OverBudget(used_up) => used_up.fmt(f),
+            Self::AtLimit(limit) => limit.fmt(f),
             Self::Busy => f.write_str("all its calls are taken"),
             Self::NotEnoughTime => f.write_str("not enough time left"),
             Self::PassedBefore => f.write_str("passed before this run was interrupted"),

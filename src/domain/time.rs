@@ -35,6 +35,15 @@ pub fn after(at: Timestamp, wait: Duration) -> Timestamp {
         .unwrap_or(Timestamp::MAX_UTC)
 }
 
+/// `at` less `wait`, held at the beginning of time instead of overflowing.
+#[must_use]
+pub fn before(at: Timestamp, wait: Duration) -> Timestamp {
+    TimeDelta::from_std(wait)
+        .ok()
+        .and_then(|delta| at.checked_sub_signed(delta))
+        .unwrap_or(Timestamp::MIN_UTC)
+}
+
 /// How long from `from` to `to`; zero when `to` is not later.
 #[must_use]
 pub fn between(from: Timestamp, to: Timestamp) -> Duration {

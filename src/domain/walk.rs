@@ -9,6 +9,7 @@ use super::asset::OnExhausted;
 use super::backoff::{AFTER_TROUBLE, BETWEEN_REPEATS, BETWEEN_RUNS};
 use super::failure::{FailureClass, SHORT_HINT, Verdict};
 use super::name::ProviderName;
+use super::pace::{self, NoRoom, Standing, Turn};
 use super::plan::{CallRules, Decision, Plan, PlannedLink};
 use super::provider::OnUnknown;
 use super::skip::SkipReason;
@@ -79,7 +80,7 @@ pub enum End {
     },
     /// The job comes back: some link can heal soon.
     ComeBackAt(Timestamp),
-    /// Trouble of our own: the job comes back to the same link, and the run does not count.
+    /// Trouble or a limit of our own: the job comes back to the same link, and the run does not count.
     ComeBackHere(Timestamp),
     /// A person is asked.
     AskPerson,
@@ -96,6 +97,8 @@ pub enum Outcome {
     Failed(FailureClass, String),
     /// The link was not called after all: its gate shut between plan and call.
     Skipped(SkipReason),
+    /// The link was not called: it may not be called more often. It may be its turn later.
+    NoRoom(NoRoom),
 }
 
 /// Why a link did not deliver.
@@ -138,7 +141,7 @@ struct Link {
 enum Stop {
     Delivered(usize),
     PersonDecides,
-    Trouble(Timestamp),
+    Here(Timestamp),
 }
 
 impl Walk {
@@ -203,54 +206,21 @@ impl Walk {
         match outcome {
             Outcome::Delivered => self.stop = Some(Stop::Delivered(self.at)),
             Outcome::Skipped(reason) => self.skip(reason, now),
+            Outcome::NoRoom(no_room) => self.found_no_room(no_room, now),
             Outcome::Failed(class, why) => self.failed(class, why, now, jitter),
         }
     }
 
-    /// Takes up an open run where a dead worker, or trouble of our own, left it: `calls` finished calls of the
-    /// link at `position`, of which the last came to `last`. To be told in order of position.
-    pub fn take_up(&mut self, position: usize, calls: u32, last: Outcome, now: Timestamp) {
-        if self.stop.is_some() {
-            return;
-        }
-        self.resume_at(position, now);
-        let Some(link) = self.links.get_mut(position).filter(|_| self.at == position) else { return };
-        match last {
-            // This is the coming back that the trouble asked for: the link is due again, not the trouble.
-            Outcome::Failed(FailureClass::Internal, why) => {
-                link.calls = calls;
-                link.last = Some((FailureClass::Internal, why));
-            }
-            Outcome::Delivered | Outcome::Failed(..) | Outcome::Skipped(_) => {
-                link.calls = calls.saturating_sub(1);
-                self.tell(last, now, 0.0);
-            }
-        }
+    /// Whether what it was told settles the run: an asset, a person's decision, or trouble of our own.
+    #[must_use]
+    pub fn has_verdict(&self) -> bool {
+        self.stop.is_some()
     }
 
-    /// What the open run has bought at this link cannot be had yet, by trouble of our own: the job comes back for it.
-    pub fn wait_for(&mut self, position: usize, calls: u32, why: String, now: Timestamp, jitter: f64) {
-        if self.stop.is_some() {
-            return;
-        }
-        self.resume_at(position, now);
-        let Some(link) = self.links.get_mut(position).filter(|_| self.at == position) else { return };
-        link.calls = calls;
-        link.last = Some((FailureClass::Internal, why));
-        self.stop_here(now, jitter);
-    }
-
-    /// Goes on at the link at `position`, where an open run stopped; the links before it are not gone back to.
-    pub fn resume_at(&mut self, position: usize, now: Timestamp) {
-        while self.at < position {
-            // The run is past this link already and does not go back.
-            let Some(link) = self.links.get(self.at) else { return };
-            let reason = match &link.decision {
-                Decision::Skip(reason) => reason.clone(),
-                Decision::Call(_) => SkipReason::PassedBefore,
-            };
-            self.skip(reason, now);
-        }
+    /// Whether no link is left to be tried.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.straight_to_person || self.has_verdict() || self.at >= self.links.len()
     }
 
     /// Why each link that was passed did not deliver, in order.
@@ -269,7 +239,7 @@ impl Walk {
                 End::Delivered { position: *position, provider, fallback_used: *position > 0 }
             }
             Stop::PersonDecides => End::AskPerson,
-            Stop::Trouble(until) => End::ComeBackHere(*until),
+            Stop::Here(until) => End::ComeBackHere(*until),
         })
     }
 
@@ -314,11 +284,48 @@ impl Walk {
             }
             Verdict::StopHere => return self.stop_here(now, jitter),
         };
-        if worth_a_call(timeout.min(between(again_at.max(now), self.leave_by(now))), timeout) {
+        if self.leaves_time_at(again_at, timeout, now) {
             self.wait_until = Some(again_at);
         } else {
             self.give_up(now);
         }
+    }
+
+    /// Whether a call of the link being tried that begins at `at` has time enough.
+    fn leaves_time_at(&self, at: Timestamp, timeout: Duration, now: Timestamp) -> bool {
+        worth_a_call(timeout.min(between(at.max(now), self.leave_by(now))), timeout)
+    }
+
+    /// A link that may not be called more often: waited for, come back to, or passed.
+    fn found_no_room(&mut self, no_room: NoRoom, now: Timestamp) {
+        let reason = match no_room {
+            NoRoom::Taken => SkipReason::Busy,
+            NoRoom::AtLimit(limit) => SkipReason::AtLimit(limit),
+        };
+        let timeout = self.links.get(self.at).map_or(Duration::ZERO, Link::timeout);
+        match pace::turn(&no_room, self.standing(now), now) {
+            Turn::Wait(until) if self.leaves_time_at(until, timeout, now) => self.wait_until = Some(until),
+            Turn::ComeBack(until) => {
+                let failure =
+                    self.last_failure().map(|(class, why)| format!("{class}: {why}; to be repeated: "));
+                self.give_reason(format!("{}{reason}", failure.unwrap_or_default()), false, None);
+                self.stop = Some(Stop::Here(until));
+            }
+            Turn::Wait(_) | Turn::Pass => self.skip(reason, now),
+        }
+    }
+
+    fn standing(&self, now: Timestamp) -> Standing {
+        let mut later = self.links.iter().skip(self.at + 1);
+        Standing {
+            is_first: self.links.iter().all(|link| link.calls == 0),
+            has_next: later.any(|link| matches!(link.decision, Decision::Call(_))),
+            is_young: self.is_young(now),
+        }
+    }
+
+    fn is_young(&self, now: Timestamp) -> bool {
+        between(self.rules.first_claimed_at, now) < self.rules.give_up_after
     }
 
     fn give_up(&mut self, now: Timestamp) {
@@ -370,7 +377,7 @@ impl Walk {
         let Some((class, why)) = self.last_failure() else { return };
         // A full disk does not empty itself by our looking at it: each time of this run waits longer.
         let before = self.links.get(self.at).map_or(0, |link| link.calls.saturating_sub(1));
-        self.stop = Some(Stop::Trouble(after(now, AFTER_TROUBLE.equal_jitter(before, jitter))));
+        self.stop = Some(Stop::Here(after(now, AFTER_TROUBLE.equal_jitter(before, jitter))));
         self.give_reason(format!("{class}: {why}"), false, None);
     }
 
@@ -397,9 +404,8 @@ impl Walk {
         let rules = &self.rules;
         let soonest = self.reasons.iter().filter_map(|reason| reason.heals_at).min();
         let runs_left = rules.counted_runs.saturating_add(1) < rules.max_runs;
-        let young = between(rules.first_claimed_at, now) < rules.give_up_after;
         match soonest {
-            Some(heals_at) if runs_left && young && between(now, heals_at) <= HEALS_SOON => {
+            Some(heals_at) if runs_left && self.is_young(now) && between(now, heals_at) <= HEALS_SOON => {
                 // Jobs that failed together must not come back in one stampede.
                 let spread = BETWEEN_RUNS.full_jitter(0, jitter) / 10;
                 End::ComeBackAt(after(heals_at.max(now), spread))
@@ -408,6 +414,15 @@ impl Walk {
                 OnExhausted::Manual => End::AskPerson,
                 OnExhausted::Fail => End::Fail,
             },
+        }
+    }
+}
+
+impl Link {
+    fn timeout(&self) -> Duration {
+        match &self.decision {
+            Decision::Call(rules) => rules.timeout,
+            Decision::Skip(_) => Duration::ZERO,
         }
     }
 }
@@ -426,6 +441,7 @@ fn worth_a_call(time: Duration, timeout: Duration) -> bool {
     !time.is_zero() && time >= timeout.min(LEAST_CALL)
 }
 
+mod adopted;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -68,6 +68,8 @@ struct EntryTable {
     retired: Option<RetiredTable>,
     timeout: Option<String>,
     concurrency: Option<u32>,
+    calls_per_minute: Option<u32>,
+    calls_per_hour: Option<u32>,
     limits: Option<String>,
     #[serde(default)]
     price_micros: i64,
@@ -135,6 +137,8 @@ fn entry(label: &str, table: EntryTable) -> Result<CatalogEntry, String> {
         retired: table.retired.map(|r| Retirement { on: r.on, advice: r.advice }),
         timeout: table.timeout.map(|text| duration(label, &text)).transpose()?,
         concurrency: table.concurrency,
+        calls_per_minute: table.calls_per_minute,
+        calls_per_hour: table.calls_per_hour,
         limits: table.limits,
         price_micros: table.price_micros,
         options: table.options,
@@ -248,6 +252,18 @@ mod tests {
             let Some(most) = bounded.concurrency else { continue };
             let told = bounded.limits.as_deref().is_some_and(|limits| limits.contains(&most.to_string()));
             assert!(told && most > 0, "{}", bounded.name);
+        }
+    }
+
+    #[test]
+    fn a_limit_of_calls_in_a_time_is_told_to_people_too() {
+        let of = |label: &str| (entry(label).calls_per_minute, entry(label).calls_per_hour);
+        assert_eq!(of("lummi"), (Some(10), None));
+        assert_eq!((of("pexels"), of("pexels-video")), ((None, Some(200)), (None, Some(200))));
+        assert_eq!(of("unsplash"), (None, Some(25)), "two requests for a picture");
+        for bounded in &catalog().entries {
+            let bound = bounded.calls_per_minute.is_some() || bounded.calls_per_hour.is_some();
+            assert!(!bound || bounded.limits.is_some(), "{}", bounded.name);
         }
     }
 

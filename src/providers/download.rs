@@ -181,6 +181,8 @@ mod tests {
             (format!("https://localhost:{port}/x"), "no public address"),
             (format!("https://[::ffff:127.0.0.1]:{port}/x"), "private address"),
             (format!("http://127.0.0.1:{port}/x"), "not https"),
+            ("file:///etc/passwd".to_owned(), "not https"),
+            ("data:image/png;base64,iVBORw0KGgo=".to_owned(), "not https"),
             ("no address".to_owned(), "no valid address"),
         ] {
             let deadline = Instant::now() + Duration::from_secs(5);

@@ -147,12 +147,23 @@ impl Driver {
         let result = self.exchange(vendor, &call, deadline).await;
         let word = |text: String| scrub::word(&text, key);
         match result {
+            Ok(Answer::Output(output)) if gives_away(&output, key) => {
+                let why = "the answer quotes the key; it is not published";
+                let Output { cost_micros, http_status, .. } = output;
+                Err(Failure { cost_micros, http_status, ..Failure::unusable(why) })
+            }
             Ok(Answer::Output(output)) => Ok(Answer::Output(Output {
                 request_id: output.request_id.and_then(word),
                 model: output.model.and_then(word),
                 ..output
             })),
-            Ok(answer @ Answer::Accepted { .. }) => Ok(answer),
+            // Its id would stand in the ledger.
+            Ok(Answer::Accepted { operation, .. }) if scrub::publishes(&operation, key) => {
+                Err(operation::odd_id(call.provider))
+            }
+            Ok(Answer::Accepted { operation, request_id }) => {
+                Ok(Answer::Accepted { operation, request_id: request_id.and_then(word) })
+            }
             Err(mut failure) => {
                 failure.message = scrub::scrub(&failure.message, key, &call.ask.prompt);
                 failure.request_id = failure.request_id.and_then(word);
@@ -292,6 +303,16 @@ impl Driver {
         };
         Ok(HttpReply { status, headers, body })
     }
+}
+
+/// Whether what would be published, or stand beside it in the job's row, holds the key.
+fn gives_away(output: &Output, key: Option<&str>) -> bool {
+    let text = match &output.body {
+        Body::Text(text) => text.as_str(),
+        Body::File(_) => "",
+    };
+    let beside = serde_json::to_string(&output.metadata).unwrap_or_default();
+    scrub::publishes(text, key) || scrub::publishes(&beside, key)
 }
 
 /// A form whose parts are all in memory: its length is known, and the whole of it can be sent at once.

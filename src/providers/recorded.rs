@@ -39,6 +39,7 @@ pub(super) fn provider(protocol: &str, model: &str, base_url: &str) -> Provider 
         timeout: Duration::from_secs(60),
         retries: 1,
         concurrency: 4,
+        pace: None,
         trip_after: 3,
         instant: false,
         on_unknown: OnUnknown::Next,

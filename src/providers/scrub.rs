@@ -1,4 +1,7 @@
-//! Keeps keys, prompts and bodies out of the messages people read.
+//! Keeps keys, prompts and bodies out of the messages people read, and keys out of what is published.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 /// The longest message: a sentence or two of a vendor, never a body.
 const MOST_CHARS: usize = 300;
@@ -7,6 +10,9 @@ const MOST_CHARS: usize = 300;
 /// of a prompt shorter than this may well be the vendor's own.
 const KEY_RUN: usize = 8;
 const PROMPT_RUN: usize = 24;
+
+/// A key shorter than this may be a word of the trade (`ollama`), which a text about it holds by right.
+const SHORTEST_IN_OUTPUT: usize = 16;
 
 /// One line of at most [`MOST_CHARS`] characters, that quotes neither the key nor the prompt.
 pub(super) fn scrub(message: &str, key: Option<&str>, prompt: &str) -> String {
@@ -23,7 +29,7 @@ pub(super) fn scrub(message: &str, key: Option<&str>, prompt: &str) -> String {
         },
     );
     let prompt: String = prompt.split_whitespace().collect::<Vec<_>>().join(" ");
-    let quoted = if key.is_some_and(|key| quotes(&line, key, KEY_RUN)) {
+    let quoted = if key.is_some_and(|key| quotes_key(&line, key)) {
         "the key"
     } else if quotes(&line, &prompt, PROMPT_RUN) {
         "the prompt"
@@ -32,7 +38,7 @@ pub(super) fn scrub(message: &str, key: Option<&str>, prompt: &str) -> String {
     };
     // What stands before the vendor's words is ours: `answered 401 (invalid_api_key)`.
     let ours = line.split_once(": ").map_or("failed", |(ours, _)| ours);
-    let ours = if key.is_some_and(|key| quotes(ours, key, KEY_RUN)) || quotes(ours, &prompt, PROMPT_RUN) {
+    let ours = if key.is_some_and(|key| quotes_key(ours, key)) || quotes(ours, &prompt, PROMPT_RUN) {
         "failed"
     } else {
         ours
@@ -46,7 +52,7 @@ pub(super) fn word(text: &str, key: Option<&str>) -> Option<String> {
     const MOST_CHARS: usize = 128;
     let plain = |c: &char| !c.is_control() && !moves_text(*c);
     let word: String = text.trim().chars().filter(plain).take(MOST_CHARS).collect();
-    (!word.is_empty() && !key.is_some_and(|key| quotes(&word, key, KEY_RUN))).then_some(word)
+    (!word.is_empty() && !key.is_some_and(|key| quotes_key(&word, key))).then_some(word)
 }
 
 /// A vendor's text for `jobs.metadata`, such as the prompt as it was revised. A whole reply of it would fill the
@@ -54,6 +60,57 @@ pub(super) fn word(text: &str, key: Option<&str>) -> Option<String> {
 pub(super) fn kept(text: &str) -> String {
     const MOST_CHARS: usize = 8_000;
     text.chars().take(MOST_CHARS).collect()
+}
+
+/// Whether something that would be published holds the whole key, as it is or in one of the spellings that servers
+/// echo what they were sent in: some relays answer with their own debugging.
+pub(super) fn publishes(text: &str, key: Option<&str>) -> bool {
+    let Some(key) = key.map(str::trim).filter(|key| key.len() >= SHORTEST_IN_OUTPUT) else { return false };
+    let (text, unquoted) = (squeezed(text), squeezed(&percent_decoded(text)));
+    spellings(key).iter().any(|spelling| text.contains(spelling) || unquoted.contains(spelling))
+}
+
+/// Whether a line gives a part of the key away, in whatever spelling, with whatever between its letters.
+fn quotes_key(line: &str, key: &str) -> bool {
+    let line: String = line.chars().take(MOST_CHARS * 4).collect();
+    quotes(&line, key, KEY_RUN)
+        || [squeezed(&line), squeezed(&percent_decoded(&line))]
+            .iter()
+            .any(|line| spellings(key).iter().any(|spelling| quotes(line, spelling, KEY_RUN)))
+}
+
+/// A key as letters and digits: itself, as base64 at each of the three places it may stand at in what is encoded (as
+/// `user:key` is), and as hexadecimal.
+fn spellings(key: &str) -> Vec<String> {
+    let key = key.trim();
+    let encoded = |before: usize| {
+        let mut bytes = vec![b':'; before];
+        bytes.extend_from_slice(key.as_bytes());
+        // The first and the last characters hold bits of the neighbours too.
+        let text = STANDARD_NO_PAD.encode(&bytes);
+        let own = text.len().saturating_sub(usize::from(!bytes.len().is_multiple_of(3)));
+        text.get((before * 8).div_ceil(6)..own).unwrap_or_default().to_owned()
+    };
+    let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let all = [key.to_owned(), encoded(0), encoded(1), encoded(2), hex];
+    all.iter().map(|spelling| squeezed(spelling)).filter(|spelling| !spelling.is_empty()).collect()
+}
+
+/// The letters and digits alone, in lower case.
+fn squeezed(text: &str) -> String {
+    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        let digits = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let byte = digits.and_then(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Whether a character shows nothing and turns around or hides what stands beside it.
@@ -123,6 +180,38 @@ mod tests {
             "failed; the vendor's words quote the key and are left out",
         );
         check("answered 401: no such key sk-****cdef", "answered 401: no such key sk-****cdef");
+    }
+
+    #[test]
+    fn a_key_is_found_in_every_spelling_that_servers_echo() {
+        let gone = "answered 401; the vendor's words quote the key and are left out";
+        let basic = STANDARD_NO_PAD.encode(format!("user:{KEY}"));
+        let hex: String = KEY.bytes().map(|byte| format!("{byte:02X}")).collect();
+        for spelling in [
+            basic.as_str(),
+            &STANDARD_NO_PAD.encode(KEY),
+            &STANDARD_NO_PAD.encode(format!("{{\"key\":\"{KEY}\"}}")),
+            &hex,
+            "sk%2Dlive%2D0123456789abcdef",
+            "%73%6b%2d%6c%69%76%65%2d%30%31%32%33%34%35%36%37%38%39",
+            "s k - l i v e - 0 1 2 3 4 5 6 7",
+            "s\u{200b}k\u{200b}-\u{200b}l\u{200b}i\u{200b}v\u{200b}e\u{200b}-\u{200b}0\u{200b}1\u{200b}2",
+            "SK-LIVE-0123456789ABCDEF",
+        ] {
+            check(&format!("answered 401: {spelling}"), gone);
+            assert_eq!(word(spelling, Some(KEY)), None, "{spelling}");
+        }
+        for spelling in [KEY, &format!("You sent {KEY}."), &basic, &hex, "sk%2Dlive%2D0123456789abcdef"] {
+            assert!(publishes(spelling, Some(KEY)), "{spelling}");
+        }
+        for harmless in ["a text about live keys", "sk-live-0123", "", &STANDARD_NO_PAD.encode("a picture")] {
+            assert!(!publishes(harmless, Some(KEY)), "{harmless}");
+        }
+        assert!(!publishes("ollama runs on this machine", Some("ollama")), "a word of the trade");
+        assert!(!publishes(KEY, None));
+        for odd in ["%", "%4", "%zz", "100%", "ä%ff"] {
+            assert!(!publishes(odd, Some(KEY)), "{odd}");
+        }
     }
 
     #[test]

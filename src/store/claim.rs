@@ -62,6 +62,9 @@ pub struct Wanted {
     pub most: u32,
     /// The provider that its jobs will call first, where that one's free calls bound them too.
     pub shares: Option<ProviderName>,
+    /// Only jobs whose open run waits for what it has bought already: an operation of its vendor's, or a file on its
+    /// way to the vault. So it is where nothing may begin.
+    pub only_bought: bool,
 }
 
 /// A claimed job with its open run.
@@ -107,6 +110,8 @@ pub struct OpenRun {
     pub number: u32,
     /// Its links, as they were drawn when it began.
     pub links: Vec<String>,
+    /// The override that bent them then.
+    pub wish: Option<String>,
     /// What was attempted in it before, when it was adopted; in the order it happened.
     pub past: Vec<PastAttempt>,
 }

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::breaker::{HealthEvent, ProviderHealth};
+use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::budget::{Reservation, UsedUp};
 use crate::domain::health::RunReport;
 use crate::domain::job::{JobId, RunId, RunOutcome};
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{NoRoom, Pace};
 use crate::domain::time::Timestamp;
 
 pub use crate::domain::job::AttemptId;
@@ -21,10 +22,14 @@ pub enum Entry {
         /// The lease it is made under.
         token: LeaseToken,
         /// What is known of it.
-        facts: AttemptFacts,
+        facts: Box<AttemptFacts>,
         /// What is put aside for it until its verdict, and within which limits.
         reservation: Reservation,
     },
+    /// A free call of a provider whose calls are bounded is about to be made.
+    Enter(Box<AttemptFacts>),
+    /// A call that a provider accepted under an earlier lease is asked after under this one: its slot is this one's.
+    Reenter(Box<AttemptFacts>),
     /// The vendor accepted the call and named its operation.
     Accept {
         /// The attempt.
@@ -43,6 +48,14 @@ pub enum Entry {
         attempt: AttemptId,
         /// Its job.
         job: JobId,
+    },
+    /// A provider's probe came to nothing: its call was not made, or was stopped. Where it is another's by now,
+    /// nothing changes.
+    FreeProbe {
+        /// Whose.
+        provider: ProviderName,
+        /// The probe that was held.
+        probe: Probe,
     },
     /// An output is about to be brought to the vault.
     Stage(Box<Staging>),
@@ -63,6 +76,8 @@ pub enum Recorded {
     LeaseGone,
     /// A budget has no room for the call: nothing was written.
     OverBudget(UsedUp),
+    /// The provider may not be called more often now: nothing was written.
+    NoRoom(NoRoom),
 }
 
 /// What one transaction of the ledger came to.
@@ -92,6 +107,16 @@ pub struct Staging {
     pub output: String,
 }
 
+/// A file that was staged and never delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stale {
+    /// Its name in the vault, as the row has it.
+    pub key: String,
+    /// The job that the row says it was made for, and that job's asset; `None` where there is no such job. Anybody can
+    /// write the row: only a key that names this very job is its file.
+    pub owner: Option<(AssetName, JobId)>,
+}
+
 /// What is known of an attempt before its verdict.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AttemptFacts {
@@ -111,6 +136,17 @@ pub struct AttemptFacts {
     pub fingerprint: String,
     /// When it began.
     pub started_at: Timestamp,
+    /// Its place among the calls of its provider; `None` where they are not bounded, and for what is no call.
+    pub slot: Option<Slot>,
+}
+
+/// The place of a call among those of its provider. It is taken when the call is entered and left with its verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// The lease it is made under: the place is free as soon as that ends.
+    pub token: LeaseToken,
+    /// How often the provider may be called.
+    pub pace: Pace,
 }
 
 /// An attempt's verdict.

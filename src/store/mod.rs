@@ -18,6 +18,7 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::domain::vitals::Disk;
@@ -31,7 +32,9 @@ pub use desk::{
     NewTick, Notice, Once, OutcomeCount, Provided, RunRow,
 };
 pub use error::StoreError;
-pub use ledger::{AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Staging, Written};
+pub use ledger::{
+    AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Slot, Staging, Stale, Written,
+};
 
 /// As far as [`Store::backlog`] counts the jobs of an asset in one status; so many are "this many or more".
 pub const MOST_COUNTED: u32 = 100_000;
@@ -93,9 +96,22 @@ pub trait Store: Send + Sync {
     /// When the transaction failed: then nothing of it was written.
     async fn record(&self, entries: &[Entry], now: Timestamp) -> Result<Written, StoreError>;
 
+    /// Settles, as of unknown outcome, calls whose runs ended before a time and that nobody gave a verdict: their job
+    /// was cancelled while nobody was there to see it. What was put aside for them counts as spent. Says how many.
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError>;
+
     /// What is reserved and spent in the day and the month around `at`. Every [`Entry::Begin`] is held to it once
     /// more, in its own transaction.
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError>;
+
+    /// How much of their pace providers have used, in the order they are asked for; `owner` is whose calls are told apart.
+    /// Every [`Entry::Begin`] and [`Entry::Enter`] is held to it once more, in its own transaction.
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError>;
 
     /// Gives the half-open provider's probe to a job, if it is to be had, and says how the provider is then: the
     /// job has it where the probe names it.
@@ -137,9 +153,9 @@ pub trait Store: Send + Sync {
     /// known for 400 days more.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
-    /// Keys of the vault that were staged before a time and never delivered, oldest first; those of runs that are
-    /// open are not among them.
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
+    /// Files that were staged before a time and never delivered, oldest first; those of runs that are open are not
+    /// among them.
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError>;
 
     /// Forgets staged keys whose files are gone.
     async fn unstage(&self, keys: &[String]) -> Result<(), StoreError>;

@@ -59,8 +59,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InQuery
 
 /// All of a body, if it has at most so many bytes.
 pub(super) async fn whole(body: Body, most: usize) -> Result<Bytes, Problem> {
+    gathered(body, BytesMut::new(), most).await
+}
+
+/// As [`whole`], for what is large: room is made once, for as much as the head announces.
+pub(super) async fn whole_file(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let announced = announced.and_then(|length| length.parse().ok()).filter(|length| *length <= most);
+    gathered(request.into_body(), BytesMut::with_capacity(announced.unwrap_or(0)), most).await
+}
+
+async fn gathered(body: Body, mut whole: BytesMut, most: usize) -> Result<Bytes, Problem> {
     let mut pieces = body.into_data_stream();
-    let mut whole = BytesMut::new();
     let mut too_much = 0_usize;
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| broken(&error))?;

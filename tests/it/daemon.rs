@@ -8,6 +8,8 @@ mod hostile;
 mod inside;
 mod library;
 mod life;
+mod pace;
+mod poison;
 mod protocols;
 mod reload;
 mod schedule;
@@ -73,13 +75,19 @@ impl Place {
 
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn serve(&self) -> Serving {
+        let serving = self.serve_with(&[]);
+        serving.says("backstop is ready");
+        serving
+    }
+
+    /// Starts the daemon with these variables besides.
+    pub(crate) fn serve_with(&self, environment: &[(&str, &str)]) -> Serving {
         let number = (0..).find(|number| !self.file(&format!("log-{number}")).exists()).expect("a number");
         let log = self.file(&format!("log-{number}"));
         let file = fs::File::create(&log).expect("a log");
-        let child = self.backstop("serve").stdout(Stdio::null()).stderr(file).spawn().expect("the binary");
-        let serving = Serving { child: Killed(child), log };
-        serving.says("backstop is ready");
-        serving
+        let mut command = self.backstop("serve");
+        command.envs(environment.iter().copied()).stdout(Stdio::null()).stderr(file);
+        Serving { child: Killed(command.spawn().expect("the binary")), log }
     }
 
     /// Runs statements in the shell; rows come back as lines, columns split by `|`.

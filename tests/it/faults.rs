@@ -2,8 +2,11 @@
 #![allow(clippy::print_stderr, reason = "a test that is skipped says why")]
 
 mod backup;
+mod clocks;
 mod disks;
 mod locks;
+mod monitoring;
+mod moved;
 mod network;
 mod stalls;
 
@@ -14,7 +17,7 @@ use std::process::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::daemon::Place;
+use crate::daemon::{PATIENCE, Place, Serving, within};
 
 /// What a verb came to: its exit code, its standard output, its standard error.
 pub(crate) struct Ran {
@@ -36,6 +39,21 @@ fn run(place: &Place, verb: &str, args: &[&str]) -> Ran {
     Ran { code: ran.status.code(), out: text(ran.stdout), err: text(ran.stderr) }
 }
 
+/// Waits until the log holds these words so many times.
+#[track_caller]
+fn says_again(daemon: &Serving, words: &str, times: usize) {
+    let come = within(PATIENCE, || daemon.log().matches(words).count() >= times);
+    assert!(come, "not {times} times {words:?} in\n{}", daemon.log());
+}
+
+/// Waits until so many seconds have passed with the job held, as the renewals of its lease show.
+#[track_caller]
+fn is_held_for(place: &Place, seconds: u32) {
+    let lease = place.sql("SELECT lease_until FROM jobs");
+    let renewed = format!("strftime('%Y-%m-%dT%H:%M:%fZ', '{lease}', '+{seconds} seconds')");
+    place.shows(&format!("SELECT lease_until > {renewed} FROM jobs"), "1");
+}
+
 /// A small disk of its own.
 struct Disk {
     folder: TempDir,
@@ -49,8 +67,27 @@ impl Disk {
         mounted(&["-t", "tmpfs", "-o", &format!("size={kib}k"), "tmpfs"], disk.path()).then_some(disk)
     }
 
+    /// The same of a file system that lets nobody write to a file which is closed to writing, whoever has it open.
+    fn mount_ext4(mib: u32) -> Option<(Self, TempDir)> {
+        let (beside, folder) =
+            (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let image = beside.path().join("image");
+        let file = fs::File::create(&image).expect("an image");
+        file.set_len(u64::from(mib) << 20).expect("room");
+        let disk = Self { folder };
+        let made = ran(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        let image = image.to_str().expect("UTF-8");
+        (made && mounted(&["-o", "loop", image], disk.path())).then_some((disk, beside))
+    }
+
     fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Closes a file to writing, or opens it again.
+    fn closes(&self, name: &str, closed: bool) {
+        let how = if closed { "+i" } else { "-i" };
+        assert!(ran(Command::new("chattr").arg(how).arg(self.path().join(name))), "chattr {how} {name}");
     }
 
     fn remount(&self, how: &str) {
@@ -78,14 +115,20 @@ impl Drop for Disk {
 }
 
 fn mounted(args: &[&str], at: &Path) -> bool {
-    match Command::new("mount").args(args).arg(at).output() {
+    ran(Command::new("mount").args(args).arg(at))
+}
+
+/// Runs a command of the machine; says why where it does not work.
+fn ran(command: &mut Command) -> bool {
+    let program = command.get_program().to_string_lossy().into_owned();
+    match command.output() {
         Ok(done) if done.status.success() => true,
         Ok(done) => {
-            eprintln!("SKIPPED: {}", String::from_utf8_lossy(&done.stderr).trim());
+            eprintln!("SKIPPED: {program}: {}", String::from_utf8_lossy(&done.stderr).trim());
             false
         }
         Err(error) => {
-            eprintln!("SKIPPED: mount: {error}");
+            eprintln!("SKIPPED: {program}: {error}");
             false
         }
     }

@@ -31,6 +31,7 @@ fn provider(protocol: &str, medium: Medium, options: Value) -> Provider {
         timeout: AMPLE,
         retries: 0,
         concurrency: 1,
+        pace: None,
         trip_after: 3,
         instant: false,
         on_unknown: OnUnknown::Next,

@@ -1,5 +1,6 @@
 //! The media checks, on real files.
 
+mod bombs;
 mod containers;
 
 use std::io::Cursor;

@@ -188,6 +188,7 @@ fn providers() -> Vec<Provider> {
         timeout: Duration::from_secs(60),
         retries: 1,
         concurrency: 4,
+        pace: None,
         trip_after: 3,
         instant: false,
         on_unknown: OnUnknown::Next,

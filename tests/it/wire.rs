@@ -44,6 +44,7 @@ fn provider(protocol: &str, base_url: &str) -> Provider {
         instant: false,
         retries: 1,
         concurrency: 4,
+        pace: None,
         trip_after: 3,
         on_unknown: OnUnknown::Next,
         repeat: facts.repeat,

@@ -152,8 +152,11 @@ impl Desk {
     }
 }
 
-/// What the schema refuses in a new job is a wrong word in it.
+/// What the schema refuses in a new job is a wrong word in it, or a key that a live job has.
 fn wrong_word(error: StoreError) -> DeskError {
+    if error.is_taken() {
+        return DeskError::Conflict(error.to_string());
+    }
     if let StoreError::Refused { sentence } = error {
         return DeskError::Wish(sentence);
     }

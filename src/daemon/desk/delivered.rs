@@ -1,6 +1,6 @@
 //! Delivered files, as they lie in the vault: found by their key and never by a row's address.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -50,18 +50,19 @@ impl Desk {
 
     /// Where delivered files are found in the vault; without a vault that opens, nowhere.
     #[must_use]
-    pub fn shelves(&self) -> Shelves {
-        let vault = (self.vault)(&self.config());
-        Shelves { vault: vault.inspect_err(|error| tracing::warn!(%error, "the vault does not open")).ok() }
+    pub fn shelves(&self) -> Shelves<'_> {
+        Shelves { desk: self, vault: OnceLock::new() }
     }
 }
 
 /// Knows which rows speak of files in the vault.
-pub struct Shelves {
-    vault: Option<Arc<dyn Vault>>,
+pub struct Shelves<'a> {
+    desk: &'a Desk,
+    /// Opened for the first row that may speak of a file: most texts never ask.
+    vault: OnceLock<Option<Arc<dyn Vault>>>,
 }
 
-impl Shelves {
+impl Shelves<'_> {
     /// The key of a job's file, where its address is one of this vault.
     #[must_use]
     pub fn key(&self, job: &JobRow) -> Option<VaultKey> {
@@ -70,7 +71,15 @@ impl Shelves {
         let (_, folder) = rest.rsplit_once('/')?;
         let key = VaultKey::parse(&format!("{folder}/{file}"))?;
         let asset = AssetName::parse(&job.asset).ok()?;
-        let ours = key.is_of(&asset, JobId(job.id)) && self.vault.as_ref()?.address(&key)? == url;
+        let ours = key.is_of(&asset, JobId(job.id)) && self.vault()?.address(&key)? == url;
         ours.then_some(key)
+    }
+
+    fn vault(&self) -> Option<&dyn Vault> {
+        let open = || {
+            let vault = (self.desk.vault)(&self.desk.config());
+            vault.inspect_err(|error| tracing::warn!(%error, "the vault does not open")).ok()
+        };
+        self.vault.get_or_init(open).as_deref()
     }
 }

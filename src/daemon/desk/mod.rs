@@ -111,7 +111,7 @@ impl Desk {
     /// # Errors
     /// When it cannot be read.
     pub async fn remembered(&self) -> Result<Remembered, StoreError> {
-        Remembered::read(self.store.as_ref(), self.now()).await
+        Remembered::read(self.store.as_ref(), &self.config(), self.now()).await
     }
 
     /// What is remembered of every asset.

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::budget::{Budget, Counter, Scope, Span, Spending, dollars};
+use crate::domain::name::ProviderName;
+use crate::domain::pace::{AtLimit, Pace, Usage, at_limit};
 use crate::domain::time::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -14,6 +17,8 @@ pub struct Remembered {
     pub health: Vec<ProviderHealth>,
     /// What was spent today and this month.
     pub spending: Spending,
+    /// How often the providers were called whose calls are bounded.
+    pub usages: Vec<(ProviderName, Usage)>,
 }
 
 impl Remembered {
@@ -21,9 +26,24 @@ impl Remembered {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn read(store: &dyn Store, now: Timestamp) -> Result<Self, StoreError> {
+    pub async fn read(store: &dyn Store, config: &Config, now: Timestamp) -> Result<Self, StoreError> {
         let health = store.provider_health().await?;
-        Ok(Self { health, spending: store.spending(now).await? })
+        let bounded = config.providers.iter();
+        let bounded: Vec<(ProviderName, Pace)> =
+            bounded.filter_map(|provider| Some((provider.name.clone(), provider.pace?))).collect();
+        let usages = store.usages(&bounded, "", now).await?;
+        let usages = bounded.into_iter().map(|(name, _)| name).zip(usages).collect();
+        Ok(Self { health, spending: store.spending(now).await?, usages })
+    }
+
+    /// How often a provider was called.
+    pub(super) fn usage(&self, provider: &ProviderName) -> Option<&Usage> {
+        self.usages.iter().find(|(name, _)| name == provider).map(|(_, usage)| usage)
+    }
+
+    /// The limit that a provider has reached.
+    pub(super) fn at_limit(&self, provider: &ProviderName, now: Timestamp) -> Option<AtLimit> {
+        at_limit(self.usage(provider)?, now)
     }
 }
 

@@ -30,7 +30,8 @@ pub fn plan(
         let provider = config.providers.iter().find(|provider| provider.name == *name);
         let reservation = provider.and_then(|provider| usual_reservation(provider, asset));
         let used_up = reservation.and_then(|call| remembered.spending.used_up(&call, name, now));
-        Known { provider, health: health.get(name).copied(), used_up }
+        let at_limit = remembered.at_limit(name, now);
+        Known { provider, health: health.get(name).copied(), used_up, at_limit }
     })
 }
 
@@ -45,6 +46,12 @@ pub fn decision(link: &PlannedLink) -> (&'static str, String) {
                 0 => {}
                 1 => why.push_str(", 1 repeat"),
                 more => why.push_str(&format!(", {more} repeats")),
+            }
+            for (window, most) in rules.pace.into_iter().flat_map(|pace| pace.windows()) {
+                why.push_str(&format!(", {most} {window}"));
+            }
+            if let Some(limit) = rules.at_limit {
+                why.push_str(&format!("; {limit}: its jobs wait in the queue"));
             }
             if rules.probe {
                 why.push_str("; this call is the probe of its breaker");

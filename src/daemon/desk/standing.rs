@@ -11,6 +11,7 @@ use crate::domain::breaker::ProviderHealth;
 use crate::domain::budget::{Budget, Reservation, Scope, Spending};
 use crate::domain::chain::Chain;
 use crate::domain::health::AssetHealth;
+use crate::domain::pace::{AtLimit, Usage, Window};
 use crate::domain::plan::{Circumstances, Decision, Known, draw};
 use crate::domain::provider::{Key, Provider};
 use crate::domain::time::{Timestamp, to_text};
@@ -42,6 +43,8 @@ pub struct Standing<'a> {
     pub provider: &'a Provider,
     health: Option<&'a ProviderHealth>,
     money: Money<'a>,
+    usage: Option<&'a Usage>,
+    at_limit: Option<AtLimit>,
     /// Why it would not be called now; `None` when it would.
     shut: Option<String>,
 }
@@ -60,8 +63,12 @@ impl<'a> Standing<'a> {
         // Asked of the plan, so that this list and a run never disagree.
         let circumstances = Circumstances { medium: provider.medium, now, refused_before: &[] };
         let shut = Chain::parse(&[provider.name.as_str()]).ok().and_then(|chain| {
-            let plan =
-                draw(&chain, None, circumstances, |_| Known { provider: Some(provider), health, used_up });
+            let plan = draw(&chain, None, circumstances, |_| Known {
+                provider: Some(provider),
+                health,
+                used_up,
+                at_limit: None,
+            });
             plan.links.into_iter().find_map(|link| match link.decision {
                 Decision::Skip(reason) => Some(reason.to_string()),
                 Decision::Call(_) => None,
@@ -69,7 +76,8 @@ impl<'a> Standing<'a> {
         });
         let (name, budget) = (provider.name.as_str(), provider.budget);
         let money = Money { scope: Scope::Provider, name, budget, spending };
-        Self { provider, health, money, shut }
+        let (usage, at_limit) = (remembered.usage(&provider.name), remembered.at_limit(&provider.name, now));
+        Self { provider, health, money, usage, at_limit, shut }
     }
 
     /// `$0.20 of $5.00 today`.
@@ -97,9 +105,38 @@ impl<'a> Standing<'a> {
         mine.map(|asset| asset.name.to_string()).collect::<Vec<_>>().join(", ")
     }
 
+    /// `2 of 10 a minute`; nothing where its calls are not counted by time.
+    #[must_use]
+    pub fn called(&self) -> String {
+        let windows = self.provider.pace.into_iter().flat_map(|pace| pace.windows());
+        let each = windows.map(|(window, most)| format!("{} of {most} {window}", self.begun(window)));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    fn begun(&self, window: Window) -> u32 {
+        let mut begun = self.usage.into_iter().flat_map(|usage| &usage.begun);
+        begun.find(|begun| begun.window == window).map_or(0, |begun| begun.count)
+    }
+
+    fn calls_json(&self) -> Value {
+        let Some(pace) = self.provider.pace else { return Value::Null };
+        json!({
+            "atOnce": pace.at_once,
+            "underWay": self.usage.map_or(0, |usage| usage.under_way),
+            "perMinute": pace.per_minute,
+            "inThisMinute": pace.per_minute.map(|_| self.begun(Window::Minute)),
+            "perHour": pace.per_hour,
+            "inThisHour": pace.per_hour.map(|_| self.begun(Window::Hour)),
+            "until": self.at_limit.map(|limit| to_text(limit.until)),
+        })
+    }
+
     /// `ready`, or why it would not be called now.
     #[must_use]
     pub fn state(&self) -> String {
+        if let (None, Some(limit)) = (&self.shut, self.at_limit) {
+            return format!("ready, {limit}");
+        }
         let failures = self.health.map_or(0, |health| health.consecutive_failures);
         match (&self.shut, failures) {
             (Some(reason), _) => reason.clone(),
@@ -150,6 +187,7 @@ impl<'a> Standing<'a> {
             "openUntil": at(|health| health.open_until),
             "coolUntil": at(|health| health.cool_until),
             "pausedUntil": at(|health| health.paused_until),
+            "calls": self.calls_json(),
             "spending": self.money.json(),
         })
     }

@@ -12,12 +12,13 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
     Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Found, Held, JobFilter, JobRow, JobSearch,
-    JobStory, ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Store, StoreError,
-    Written,
+    JobStory, ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Stale, Store,
+    StoreError, Written,
 };
 
 use super::law;
@@ -83,7 +84,7 @@ impl SimStore {
         if !world.plan.store_fails || world.is_healed() {
             return Ok(());
         }
-        let now = world.now();
+        let now = world.time();
         let lasting = world.facts(|facts| facts.store_fails_until.is_some_and(|until| until > now));
         if (lasting && world.likely(share)) || world.likely(BUSY * share) {
             world.is_troubled();
@@ -110,8 +111,11 @@ impl Store for SimStore {
         if due {
             self.write().await?;
         }
+        self.world.facts(|facts| facts.owners.insert(request.owner.clone(), Arc::clone(&self.life)));
+        let owners = law::owners_of(&self.world);
         let claimed = self.world.store.claim_due(request).await?;
         law::jobs_were_claimed(&self.world, &self.life.name, &claimed);
+        law::nobody_was_robbed(&self.world, &owners, &claimed);
         if due {
             self.written().await;
         }
@@ -152,12 +156,27 @@ impl Store for SimStore {
         Ok(written)
     }
 
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        self.read().await?;
+        self.world.store.settle_forsaken(ended_before, now).await
+    }
+
     async fn spending(&self, at: Timestamp) -> Result<Spending, StoreError> {
         self.read().await?;
         self.world.store.spending(at).await
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        self.read().await?;
+        self.world.store.usages(asked, owner, now).await
+    }
+
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         self.read().await?;
         self.world.store.stale_staged(before, limit).await
     }

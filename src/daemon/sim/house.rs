@@ -5,13 +5,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
+
 use crate::config::{Config, Sources, load};
 use crate::daemon::book::Book;
 use crate::daemon::shared::Shared;
 use crate::daemon::{Daemon, DaemonError, Parts, Stop};
+use crate::domain::budget::{Budget, Scope};
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::ProviderName;
-use crate::domain::provider::{OnUnknown, Provider};
+use crate::domain::pace::Pace;
+use crate::domain::provider::{OnUnknown, Provider, Repeat};
 use crate::domain::time::{after, to_text};
 use crate::providers::{Generate, catalog};
 use crate::store::{NewJob, Provided, Store};
@@ -20,7 +24,7 @@ use crate::vault::Vault;
 use super::ground::SimStore;
 use super::law;
 use super::life::Life;
-use super::vendor::{POISON, RENDERS, SimVault, SimVendors, repeat_of};
+use super::vendor::{POISON, RENDERS, SimSpool, SimVault, SimVendors, repeat_of};
 use super::world::World;
 
 pub(super) const MAX_RUNS: u32 = 3;
@@ -89,11 +93,31 @@ fn configuration(world: &World, folder: &Path) -> Config {
         let renders = provider.name.as_str() == RENDERS;
         provider.concurrency =
             world.chance(|chance| if renders { chance.u32(4..9) } else { chance.u32(1..5) });
+        // Some are bounded so tightly that a burst of jobs waits for minutes.
+        let most = |from: u32, to: u32| world.chance(|chance| chance.bool().then(|| chance.u32(from..to)));
+        let per_minute = if renders { None } else { most(1, 8) };
+        provider.pace = Some(Pace { at_once: provider.concurrency, per_minute, per_hour: most(30, 90) });
         provider.timeout = Duration::from_secs(if renders { 3_600 * 3 } else { 120 });
         let choices = [OnUnknown::Next, OnUnknown::Next, OnUnknown::Retry, OnUnknown::Manual];
         provider.on_unknown = world.chance(|chance| *chance.choice(&choices).unwrap_or(&OnUnknown::Next));
+        if world.plan.budgets && provider.repeat == Repeat::Paid {
+            provider.budget = budget(world);
+        }
+    }
+    for asset in &mut config.assets {
+        if world.plan.budgets && world.likely(0.5) {
+            asset.budget = budget(world);
+        }
     }
     config
+}
+
+/// What some dozen calls cost.
+fn budget(world: &World) -> Budget {
+    world.chance(|chance| Budget {
+        day_micros: chance.bool().then(|| chance.i64(100..900)),
+        month_micros: chance.bool().then(|| chance.i64(300..1_500)),
+    })
 }
 
 /// A process, where one runs, and how it is stopped.
@@ -113,6 +137,8 @@ impl House {
         let folder = tempfile::tempdir().expect("a folder");
         let config = configuration(&world, folder.path());
         let now = world.now();
+        let paces = config.providers.iter().filter_map(|one| Some((one.name.clone(), one.pace?)));
+        world.facts(|facts| facts.paces = paces.collect());
         world.store.mirror(&config.assets, &config.providers, now).await.expect("mirrored");
         let running = Mutex::new(vec![None; world.plan.daemons]);
         Arc::new(Self { world, config, folder, running })
@@ -120,6 +146,18 @@ impl House {
 
     pub(super) fn providers(&self) -> &[Provider] {
         &self.config.providers
+    }
+
+    /// The budget that a counter is held to.
+    pub(super) fn budget(&self, scope: &str, name: &str) -> Budget {
+        let provider = self.config.providers.iter().find(|provider| provider.name.as_str() == name);
+        let asset = self.config.assets.iter().find(|asset| asset.name.as_str() == name);
+        let found = if scope == Scope::Provider.as_str() {
+            provider.map(|provider| provider.budget)
+        } else {
+            asset.map(|asset| asset.budget)
+        };
+        found.unwrap_or_default()
     }
 
     /// Keeps one process running, as a supervisor does, until the end of the world.
@@ -164,6 +202,7 @@ impl House {
         let (world, life) = (&self.world, Arc::clone(life));
         let vendors = SimVendors { world: Arc::clone(world), life: Arc::clone(&life) };
         let vault = SimVault { world: Arc::clone(world), life: Arc::clone(&life) };
+        let spool = SimSpool { world: Arc::clone(world), life: Arc::clone(&life) };
         let book = Book::new(
             &self.config,
             Arc::new(vendors) as Arc<dyn Generate>,
@@ -171,12 +210,12 @@ impl House {
         );
         let (shares, names) = (Arc::clone(world), Arc::clone(world));
         Parts {
-            store: Arc::new(SimStore::new(Arc::clone(world), life)) as Arc<dyn Store>,
             book: book.expect("compiles"),
-            clock: Arc::clone(&world.clock),
+            clock: life.clock(),
+            store: Arc::new(SimStore::new(Arc::clone(world), life)) as Arc<dyn Store>,
             random: Arc::new(move || shares.chance(fastrand::Rng::f64)),
             fresh: Arc::new(move || format!("{:032x}", names.chance(|chance| chance.u128(..)))),
-            spool: None,
+            spool: Some(Arc::new(spool) as Arc<dyn Vault>),
             lock_folder: self.folder.path().to_owned(),
         }
     }
@@ -198,7 +237,8 @@ impl House {
             if world.is_healed() {
                 return;
             }
-            let until = after(world.now(), world.millis(1_000, 900_000)).min(world.heals_at);
+            let longest = if world.likely(0.2) { 7_200_000 } else { 900_000 };
+            let until = after(world.time(), world.millis(1_000, longest)).min(world.heals_at);
             let place = world.chance(|chance| chance.usize(0..world.plan.daemons));
             let process = self.running(|running| running[place].clone());
             match (world.chance(|chance| chance.u32(0..6)), process) {
@@ -222,6 +262,14 @@ impl House {
                     world.tell(format!("the vault is full until {}", to_text(until)));
                     world.facts(|facts| facts.vault_fails_until = Some(until));
                 }
+                (5, _) if world.plan.clock_is_set => {
+                    // A little, as a time server does, or much, as a person does.
+                    let by = world.chance(|chance| {
+                        let seconds = if chance.bool() { chance.i64(1..9) } else { chance.i64(15..7_200) };
+                        if chance.bool() { seconds } else { -seconds }
+                    });
+                    world.sets_the_clock(TimeDelta::seconds(by));
+                }
                 (_, _) => {}
             }
         }
@@ -238,7 +286,7 @@ impl House {
                 self.meddles().await;
             }
             law::something_was_written(world);
-            law::every_row_is_lawful(world, self.providers());
+            law::every_row_is_lawful(world, &self);
         }
         let now = world.now();
         // What was refused a key gets another one, or the same again: nothing else heals that.

@@ -6,20 +6,26 @@ use std::time::Duration;
 
 use crate::domain::ask::Ask;
 use crate::domain::breaker::{BreakerState, Gate, ProviderHealth};
-use crate::domain::budget::{Scope, Span};
-use crate::domain::failure::{FailureClass, Verdict};
 use crate::domain::job::{AttemptId, JobId, JobStatus, RunId};
 use crate::domain::name::ProviderName;
-use crate::domain::provider::{Provider, Repeat};
-use crate::domain::time::{Timestamp, after, to_text};
+use crate::domain::pace::Window;
+use crate::domain::provider::Repeat;
+use crate::domain::time::{Timestamp, after, before, to_text};
 use crate::store::memory::tables::{AttemptRecord, JobRecord, Tables};
-use crate::store::{Claimed, Ending, Entry, Recorded, Written};
+use crate::store::{AttemptFacts, Claimed, Ending, Entry, PastAttempt, Recorded, Written};
 
 use super::vendor::{POISON, RENDERS, repeat_of};
 use super::world::World;
 
+mod rows;
+
+pub(super) use rows::every_row_is_lawful;
+
 /// A worker may not know yet what another one wrote this long ago.
 const NEWS: Duration = Duration::from_secs(3);
+
+/// Whose clock is behind knows it later still.
+const SKEW: Duration = Duration::from_millis(2 * super::life::SKEW.unsigned_abs());
 
 /// Nor anybody anything this long after trouble with the store, a crash or a standstill.
 const AFTERMATH: Duration = Duration::from_secs(90);
@@ -31,12 +37,17 @@ const MOST_KILLS: u32 = 5;
 pub(super) struct Underway {
     world: Arc<World>,
     probes: Option<(ProviderName, String)>,
+    /// Whose calls under way it is one of.
+    among: Option<ProviderName>,
 }
 
 impl Drop for Underway {
     fn drop(&mut self) {
         if let Some((provider, key)) = self.probes.take() {
             self.world.facts(|facts| facts.probes.entry(provider).or_default().remove(&key));
+        }
+        if let Some(provider) = self.among.take() {
+            self.world.facts(|facts| *facts.under_way.entry(provider).or_default() -= 1);
         }
     }
 }
@@ -62,7 +73,7 @@ impl Place {
 
 /// A provider is about to be called.
 pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderName, ask: &Ask) -> Underway {
-    let mut underway = Underway { world: Arc::clone(world), probes: None };
+    let mut underway = Underway { world: Arc::clone(world), probes: None, among: None };
     let key = &ask.idempotency_key;
     world.tell(format!("{who} calls {provider} for {} ({key})", ask.slug));
     world.count(|count| count.calls += 1);
@@ -89,6 +100,13 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
     world.law(!seen.knows_operation, || {
         format!("{provider} is called anew although an operation of this link is known ({key})")
     });
+    let waits = world.facts(|facts| facts.in_hand.get(&place.run).copied());
+    let open = waits.filter(|id| {
+        world.store.look(|tables| tables.attempts.get(&id.0).is_some_and(AttemptRecord::is_open))
+    });
+    world.law(open.is_none(), || {
+        format!("{provider} is called although an output of this run is in hand ({key})")
+    });
     let began = seen.row.unwrap_or(now);
     if !seen.forced {
         the_gate_is_heeded(world, provider, &seen, began, key);
@@ -104,11 +122,14 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
             probes.len()
         });
         underway.probes = Some((provider.clone(), key.clone()));
-        // A stale worker's verdict for the same job gives the new holder's probe back.
+        // The call of a worker that stood still outlives its probe.
         let aftermath = world.facts(|facts| facts.trouble_at).is_some_and(|at| after(at, AFTERMATH) > now);
-        let lawful = at_once == 1 || aftermath;
+        // Whose clock is ahead, or was set forward, sees the end of a probe's time before its holder does.
+        let clocks = world.plan.clocks_differ || world.plan.clock_is_set;
+        let lawful = at_once == 1 || aftermath || (at_once == 2 && clocks);
         world.law(lawful, || format!("{at_once} probes of {provider} at once ({key})"));
     }
+    underway.among = the_pace_is_kept(world, provider, seen.job, key);
     if ask.slug.starts_with(POISON) {
         let kills = world.facts(|facts| {
             let life = facts.lives.get(&seen.job).copied().unwrap_or(0);
@@ -121,6 +142,46 @@ pub(super) fn a_call_begins(world: &Arc<World>, who: &str, provider: &ProviderNa
         world.law(alone, || format!("job {} runs beside {} others", seen.job, seen.beside));
     }
     underway
+}
+
+/// No provider is called more often than it may be, by all daemons together: neither by the log, nor in truth, where nobody
+/// has just died, stood still, or had a job taken away whose call goes on until that is noticed.
+fn the_pace_is_kept(world: &World, provider: &ProviderName, job: JobId, key: &str) -> Option<ProviderName> {
+    let pace = world.facts(|facts| facts.paces.get(provider).copied())?;
+    let now = world.now();
+    let skew = if world.plan.clocks_differ { SKEW } else { Duration::ZERO };
+    let (is_counted, usage, begun) = world.store.look(|tables| {
+        let calls = || tables.calls.values().filter(|call| call.provider == *provider);
+        let is_counted = calls().any(|call| call.job == job && call.ended_at.is_none());
+        let begun: Vec<(Window, u32, usize)> = pace
+            .windows()
+            .map(|(window, most)| {
+                let since = before(now, window.length().saturating_sub(skew));
+                (window, most, calls().filter(|call| call.started_at > since).count())
+            })
+            .collect();
+        (is_counted, tables.usage(provider, &pace, "", now), begun)
+    });
+    world.law(is_counted, || format!("{provider} is called and does not count it ({key})"));
+    let (under_way, at_once) = (usage.under_way, pace.at_once);
+    world.law(under_way <= at_once, || {
+        format!("{under_way} calls of {provider} at once, not {at_once} ({key})")
+    });
+    for (window, most, count) in begun {
+        // A clock that was set makes a minute of the wall's longer or shorter than one of the world's.
+        world.law(count <= most as usize || world.plan.clock_is_set, || {
+            format!("{count} calls of {provider} {window}, not {most} ({key})")
+        });
+    }
+    let (truly, trouble_at) = world.facts(|facts| {
+        let under_way = facts.under_way.entry(provider.clone()).or_default();
+        *under_way += 1;
+        (*under_way, facts.trouble_at)
+    });
+    let aftermath = trouble_at.is_some_and(|at| after(at, AFTERMATH) > now);
+    let lawful = truly <= at_once || aftermath || world.plan.people;
+    world.law(lawful, || format!("{truly} calls of {provider} are truly under way, not {at_once} ({key})"));
+    Some(provider.clone())
 }
 
 /// What the tables say when a call begins.
@@ -164,14 +225,17 @@ impl Seen {
 fn the_gate_is_heeded(world: &World, provider: &ProviderName, seen: &Seen, began: Timestamp, key: &str) {
     let Some(health) = &seen.health else { return };
     let is_probe = health.probe.is_some_and(|probe| probe.job == seen.job);
+    let skew = if world.plan.clocks_differ { SKEW } else { Duration::ZERO };
     let gate = health.gate(began, "f1");
+    // Its clock may have shown the end of the wait already.
+    let is_probe = is_probe || health.gate(after(began, skew), "f1") == Gate::Pass;
     // A late failure of another job may open the breaker again under a probe that was just given.
     if gate == Gate::Pass || is_probe {
         return;
     }
     let (shut_since, trouble_at) =
         world.facts(|facts| (facts.shut_since.get(provider).copied(), facts.trouble_at));
-    let old_news = shut_since.is_some_and(|since| after(since, NEWS) < began);
+    let old_news = shut_since.is_some_and(|since| after(after(since, NEWS), skew) < began);
     let aftermath = trouble_at.is_some_and(|at| after(at, AFTERMATH) > began);
     world.law(!old_news || aftermath, || {
         let since = shut_since.map(to_text).unwrap_or_default();
@@ -190,7 +254,42 @@ pub(super) fn jobs_were_claimed(world: &World, who: &str, claimed: &Claimed) {
         world.count(|count| count.takeovers += u64::from(deaths > 0));
         let known =
             claim.run.past.iter().filter(|past| past.status == "accepted" && past.operation.is_some());
-        world.facts(|facts| facts.adopted.extend(known.map(|past| AttemptId(past.id))));
+        world.facts(|facts| {
+            facts.adopted.extend(known.map(|past| AttemptId(past.id)));
+            let waits = |past: &&PastAttempt| {
+                let open = matches!(past.status.as_str(), "started" | "accepted");
+                open && past.staged.as_ref().is_some_and(|staged| facts.spool.contains_key(&staged.key))
+            };
+            if let Some(past) = claim.run.past.iter().find(waits) {
+                facts.in_hand.insert(run, AttemptId(past.id));
+                facts.count.found_again += 1;
+            }
+        });
+    }
+}
+
+/// Who holds which job.
+pub(super) fn owners_of(world: &World) -> BTreeMap<JobId, String> {
+    world.store.look(|tables| {
+        let running = tables.jobs.values().filter(|job| job.status == JobStatus::Running);
+        running.filter_map(|job| Some((job.id, job.lease.as_ref()?.owner.clone()))).collect()
+    })
+}
+
+/// No job was taken from a worker that lives and could renew its lease, whatever the clock says.
+pub(super) fn nobody_was_robbed(world: &World, owners: &BTreeMap<JobId, String>, claimed: &Claimed) {
+    let (time, unwell_at) = (world.time(), world.facts(|facts| facts.unwell_at));
+    if unwell_at.is_some_and(|at| after(at, AFTERMATH) > time) {
+        return;
+    }
+    for claim in &claimed.claims {
+        let Some(owner) = owners.get(&claim.job.id) else { continue };
+        let holder = world.facts(|facts| facts.owners.get(owner).cloned());
+        let robbed = holder.filter(|holder| holder.could_renew());
+        world.law(robbed.is_none(), || {
+            let name = robbed.map(|holder| holder.name.clone()).unwrap_or_default();
+            format!("job {} was taken from {name}, which lives", claim.job.id)
+        });
     }
 }
 
@@ -200,8 +299,11 @@ pub(super) fn ends_of_strangers(world: &World, entries: &[Entry]) -> Vec<usize> 
         let is_strange = |entry: &Entry| match entry {
             Entry::Finish(end) => !tables.jobs.get(&end.job).is_some_and(|job| job.is_held_by(&end.token)),
             Entry::Begin { .. }
+            | Entry::Enter(_)
+            | Entry::Reenter(_)
             | Entry::Accept { .. }
             | Entry::Abandon { .. }
+            | Entry::FreeProbe { .. }
             | Entry::Stage(_)
             | Entry::Settle(_) => false,
         };
@@ -239,18 +341,39 @@ pub(super) fn entries_were_written(world: &World, who: &str, entries: &[Entry], 
             Entry::Settle(result) => {
                 let facts = &result.facts;
                 let class = result.class.unwrap_or_default();
-                world.tell(format!("{who} settles {} of job {}: {class}", facts.provider, facts.job));
+                let why = result.error.as_deref().unwrap_or_default();
+                world.tell(format!("{who} settles {} of job {}: {class}: {why}", facts.provider, facts.job));
                 let adopted = result.row.filter(|row| world.facts(|facts| facts.adopted.contains(row)));
                 let given_up = result.error.as_deref().is_some_and(|why| why.contains("the worker died"));
+                let waits =
+                    result.row.filter(|row| world.facts(|known| known.in_hand.get(&facts.run) == Some(row)));
+                world.law(waits.is_none() || !given_up, || {
+                    format!("an output of {} was in hand, and nobody delivered it", facts.provider)
+                });
                 world.law(adopted.is_none() || !given_up, || {
                     format!("an operation of {} was known, and nobody asked after it", facts.provider)
                 });
             }
-            Entry::Begin { .. } | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
+            Entry::FreeProbe { provider, probe } => {
+                world.tell(format!("{who} gives back the probe of {provider} with job {}", probe.job));
+            }
+            Entry::Begin { .. } if matches!(answer, Recorded::OverBudget(_)) => {
+                world.count(|count| count.over_budget += 1);
+            }
+            Entry::Begin { facts, .. } => was_turned_away(world, who, facts, answer),
+            Entry::Enter(facts) => was_turned_away(world, who, facts, answer),
+            Entry::Reenter(_) | Entry::Accept { .. } | Entry::Abandon { .. } | Entry::Stage(_) => {}
         }
     }
     for health in &written.health {
         a_breaker_is_as_it_says(world, health);
+    }
+}
+
+fn was_turned_away(world: &World, who: &str, facts: &AttemptFacts, answer: &Recorded) {
+    if let Recorded::NoRoom(no_room) = answer {
+        world.count(|count| count.turned_away += 1);
+        world.tell(format!("{who} has no room for {} and job {}: {no_room:?}", facts.provider, facts.job));
     }
 }
 
@@ -308,81 +431,6 @@ pub(super) fn something_was_written(world: &World) {
     world.written.notify_waiters();
 }
 
-/// What must hold of every row at any time.
-pub(super) fn every_row_is_lawful(world: &World, providers: &[Provider]) {
-    world.store.look(|tables| {
-        for job in tables.jobs.values() {
-            a_job_is_lawful(world, tables, job);
-        }
-        the_money_is_right(world, tables);
-        for run in tables.runs.values() {
-            let of_run = tables.attempts.values().filter(|attempt| attempt.run == run.id);
-            let mut paid: Vec<&AttemptRecord> = of_run
-                .filter(|attempt| attempt.status != "skipped" && repeat_of(&attempt.provider) == Repeat::Paid)
-                .collect();
-            paid.sort_by_key(|attempt| (attempt.position, attempt.repeat));
-            for pair in paid.windows(2) {
-                let [first, second] = pair else { continue };
-                if first.position == second.position {
-                    a_repeat_is_lawful(world, providers, first, second);
-                }
-            }
-        }
-    });
-}
-
-fn a_job_is_lawful(world: &World, tables: &Tables, job: &JobRecord) {
-    let id = job.id;
-    if job.status.is_settled() {
-        world.law(job.provider_override.is_none(), || format!("the override of job {id} survived it"));
-        world.law(job.lease.is_none(), || format!("job {id} is settled and leased"));
-        world.law(tables.open_run(id).is_none(), || format!("job {id} is settled and its run goes on"));
-    }
-    let most = super::house::MAX_RUNS;
-    world.law(job.runs <= most, || format!("job {id} had {} runs of {most}", job.runs));
-    let comes_back = job.status == JobStatus::Pending;
-    world.law(!comes_back || job.runs < most, || format!("job {id} comes back after {} runs", job.runs));
-    let open = tables.runs.values().filter(|run| run.job == id && run.finished_at.is_none()).count();
-    world.law(open <= 1, || format!("job {id} has {open} open runs"));
-}
-
-/// A paid call is repeated only where the verdict on the one before says so.
-fn a_repeat_is_lawful(world: &World, providers: &[Provider], first: &AttemptRecord, second: &AttemptRecord) {
-    let place = || format!("run {}, link {}, repeat {}", first.run, first.position, second.repeat);
-    let Some(provider) = providers.iter().find(|provider| provider.name == first.provider) else { return };
-    world.law(first.repeat < second.repeat, || format!("{}: two calls have one number", place()));
-    let class = first.class.and_then(FailureClass::parse);
-    let lawful = match class {
-        Some(FailureClass::Internal) => true,
-        // Its hint is not in the row; the walk waits for a short one.
-        Some(FailureClass::RateLimited { .. }) => first.repeat < provider.retries.max(1),
-        Some(class) => {
-            let verdict = class.verdict(first.repeat, provider.retries, provider.on_unknown);
-            verdict == Verdict::Repeat
-        }
-        None => false,
-    };
-    world.law(lawful, || format!("{}: it was repeated after {:?} {:?}", place(), first.status, first.class));
-}
-
-/// What is put aside is what calls under way may cost, and nothing more.
-fn the_money_is_right(world: &World, tables: &Tables) {
-    let mut reserved: BTreeMap<(String, &str, String), i64> = BTreeMap::new();
-    for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
-        let asset = attempt.asset.as_ref().map(|asset| (Scope::Asset, asset.to_string()));
-        for (scope, name) in asset.into_iter().chain([(Scope::Provider, attempt.provider.to_string())]) {
-            for span in Span::ALL {
-                let key = (span.period(attempt.started_at), scope.as_str(), name.clone());
-                *reserved.entry(key).or_default() += attempt.reserved_micros;
-            }
-        }
-    }
-    for (key, counter) in &tables.spending {
-        let open = reserved.get(key).copied().unwrap_or(0);
-        world.law(counter.reserved == open, || format!("{key:?} reserves {}, not {open}", counter.reserved));
-    }
-}
-
 /// What must hold when all is over.
 pub(super) fn everything_has_ended(world: &World) {
     let left: Vec<String> = world.store.look(|tables| {
@@ -391,6 +439,10 @@ pub(super) fn everything_has_ended(world: &World) {
     });
     world.law(left.is_empty(), || format!("not every job has ended: {}", left.join(", ")));
     world.store.look(|tables| {
+        // What is put aside for those below is checked with the rest of the money.
+        let open = tables.attempts.values().any(|attempt| attempt.is_open());
+        let reserved: i64 = tables.spending.values().map(|counter| counter.reserved).sum();
+        world.law(open || reserved == 0, || format!("{reserved} stays put aside, and no call is under way"));
         for attempt in tables.attempts.values().filter(|attempt| attempt.is_open()) {
             // Only what was begun for a job that a person took away may stay without a verdict.
             let run = tables.runs.get(&attempt.run);

@@ -3,15 +3,23 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::domain::time::Clock;
+
 use super::world::World;
+
+/// Most milliseconds by which a process's clock is ahead of the machine's, or behind it.
+pub(super) const SKEW: i64 = 3_000;
 
 /// One process.
 pub(super) struct Life {
     pub(super) name: String,
     world: Arc<World>,
+    /// By how much its clock differs from the machine's.
+    skew: TimeDelta,
     state: Mutex<State>,
 }
 
@@ -24,7 +32,19 @@ struct State {
 
 impl Life {
     pub(super) fn new(name: String, world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { name, world, state: Mutex::default() })
+        let skew = if world.plan.clocks_differ { world.chance(|chance| chance.i64(-SKEW..=SKEW)) } else { 0 };
+        Arc::new(Self { name, world, skew: TimeDelta::milliseconds(skew), state: Mutex::default() })
+    }
+
+    /// Its clock.
+    pub(super) fn clock(&self) -> Clock {
+        let (clock, skew) = (Arc::clone(&self.world.clock), self.skew);
+        Arc::new(move || clock() + skew)
+    }
+
+    /// Whether it has neither died nor ended, and does not stand still.
+    pub(super) fn could_renew(&self) -> bool {
+        self.with(|state| !state.dead && state.stands_until.is_none())
     }
 
     /// The task that is the process.

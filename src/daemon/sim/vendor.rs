@@ -28,6 +28,9 @@ pub(super) const FREE: &str = "library";
 /// The slug of a job that kills whoever calls somebody for it.
 pub(super) const POISON: &str = "poison";
 
+/// How likely a text is so long that it becomes a file.
+const LONG: f64 = 0.1;
+
 /// The vendors as one process sees them.
 pub(super) struct SimVendors {
     pub(super) world: Arc<World>,
@@ -73,7 +76,7 @@ impl Generate for SimVendors {
             world.broken(format!("{provider} is asked for operation {operation} that it never accepted"));
             return Err(Failure::new(FailureClass::UnknownOutcome, "no such operation"));
         };
-        if world.now() < operation.ready_at {
+        if world.time() < operation.ready_at {
             return match world.mood(provider) {
                 Mood::Down => Err(Failure::new(FailureClass::Transient, "down")),
                 Mood::Silent => Err(Failure::new(FailureClass::TimedOut, "no answer to a poll")),
@@ -101,7 +104,7 @@ impl Generate for SimVendors {
             | Mood::Broke
             | Mood::Useless
             | Mood::Puzzled
-            | Mood::Locked => Ok(Answer::Output(self.words(ask))),
+            | Mood::Locked => Ok(Answer::Output(words(ask, operation.long))),
         }
     }
 }
@@ -148,30 +151,30 @@ impl SimVendors {
 
     fn makes(&self, provider: &ProviderName, ask: &Ask) -> Answer {
         if provider.as_str() != RENDERS {
-            return Answer::Output(self.words(ask));
+            return Answer::Output(words(ask, self.world.likely(LONG)));
         }
         let world = &self.world;
         let seconds = if world.likely(0.08) { 3_600..3 * 3_600 } else { 5..400 };
-        let ready_at = after(world.now(), Duration::from_secs(world.chance(|chance| chance.u64(seconds))));
+        let ready_at = after(world.time(), Duration::from_secs(world.chance(|chance| chance.u64(seconds))));
         let comes_to = if world.likely(0.7) { Mood::Fine } else { world.mood(provider) };
         // The vendor's own name for it; the attempt's key makes it unique.
         let operation = ask.idempotency_key.clone();
-        let made = Operation { provider: provider.clone(), ready_at, comes_to };
+        let long = world.likely(LONG);
+        let made = Operation { provider: provider.clone(), ready_at, comes_to, long };
         world.facts(|facts| facts.operations.insert(operation.clone(), made));
         Answer::Accepted { operation, request_id: None }
-    }
-
-    /// A text; now and then one that is so long that it becomes a file.
-    fn words(&self, ask: &Ask) -> Output {
-        let long = self.world.likely(0.05);
-        let text = if long { "A long text. ".repeat(6_000) } else { format!("Words for {}.", ask.slug) };
-        Output { cost_micros: 5, ..Output::plain(Body::Text(text)) }
     }
 
     fn hint(&self, from: u64, to: u64) -> Option<Timestamp> {
         let seconds = self.world.chance(|chance| chance.bool().then(|| chance.u64(from..to)))?;
         Some(after(self.world.now(), Duration::from_secs(seconds)))
     }
+}
+
+/// A text, or one that is so long that it becomes a file.
+fn words(ask: &Ask, long: bool) -> Output {
+    let text = if long { "A long text. ".repeat(6_000) } else { format!("Words for {}.", ask.slug) };
+    Output { cost_micros: 5, ..Output::plain(Body::Text(text)) }
 }
 
 fn spoken(answer: &Result<Answer, Failure>) -> String {
@@ -195,7 +198,7 @@ impl Vault for SimVault {
         self.life.goes_on().await;
         tokio::time::sleep(world.millis(1, 50)).await;
         self.life.goes_on().await;
-        let now = world.now();
+        let now = world.time();
         if world.facts(|facts| facts.vault_fails_until.is_some_and(|until| until > now)) {
             return Err(VaultError::Full { path: key.to_string().into() });
         }
@@ -213,6 +216,34 @@ impl Vault for SimVault {
     async fn remove(&self, key: &VaultKey) -> Result<(), VaultError> {
         self.life.goes_on().await;
         self.world.facts(|facts| facts.files.remove(&key.to_string()));
+        Ok(())
+    }
+}
+
+/// The folder beside the database where outputs wait for the vault. It outlives its processes.
+pub(super) struct SimSpool {
+    pub(super) world: Arc<World>,
+    pub(super) life: Arc<Life>,
+}
+
+#[async_trait]
+impl Vault for SimSpool {
+    async fn keep(&self, key: &VaultKey, bytes: Bytes) -> Result<Kept, VaultError> {
+        self.life.goes_on().await;
+        let size = bytes.len() as u64;
+        self.world.facts(|facts| facts.spool.insert(key.to_string(), bytes));
+        self.world.tell(format!("{} puts {key} beside the database", self.life.name));
+        Ok(Kept { url: format!("file:///in-hand/{key}"), bytes: size })
+    }
+
+    async fn find(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
+        self.life.goes_on().await;
+        Ok(self.world.facts(|facts| facts.spool.get(&key.to_string()).cloned()))
+    }
+
+    async fn remove(&self, key: &VaultKey) -> Result<(), VaultError> {
+        self.life.goes_on().await;
+        self.world.facts(|facts| facts.spool.remove(&key.to_string()));
         Ok(())
     }
 }

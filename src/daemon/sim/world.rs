@@ -1,19 +1,22 @@
 //! The simulated world: one seed from which everything follows, one clock, one store, and what has happened so far.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::SubsecRound;
+use chrono::{SubsecRound, TimeDelta};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::job::{AttemptId, JobId};
+use crate::domain::job::{AttemptId, JobId, RunId};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Pace;
 use crate::domain::time::{Clock, Timestamp, after, from_text, to_text};
 use crate::store::memory::MemoryStore;
 
+use super::life::Life;
 use super::mood::{Mood, Moods};
 
 /// Lines of the trace that a failure shows.
@@ -25,7 +28,12 @@ const MOST_BROKEN: usize = 8;
 /// Everything that a simulated daemon meets.
 pub(super) struct World {
     pub(super) store: Arc<MemoryStore>,
+    /// The machine's clock, which somebody may set.
     pub(super) clock: Clock,
+    /// Time itself.
+    time: Clock,
+    /// By how many milliseconds the machine's clock is ahead of it.
+    ahead: Arc<AtomicI64>,
     /// When the last trouble ends; from then on everything must come to its end.
     pub(super) heals_at: Timestamp,
     pub(super) plan: WorldPlan,
@@ -50,6 +58,12 @@ pub(super) struct WorldPlan {
     pub(super) daemons_die: bool,
     /// Whether the store is busy or full now and then.
     pub(super) store_fails: bool,
+    /// Whether the machine's clock is set now and then.
+    pub(super) clock_is_set: bool,
+    /// Whether the daemons' clocks differ.
+    pub(super) clocks_differ: bool,
+    /// Whether providers and assets have budgets.
+    pub(super) budgets: bool,
     /// Whether some jobs kill whoever runs them.
     pub(super) poison: bool,
     /// Whether the whole trace is printed.
@@ -59,12 +73,16 @@ pub(super) struct WorldPlan {
 }
 
 /// What the laws need to know of the past.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Facts {
     /// Idempotency keys of paid calls.
     pub(super) paid: BTreeMap<String, u32>,
     /// The keys of calls under way that were begun as the probe of their provider, since it was last closed.
     pub(super) probes: BTreeMap<ProviderName, BTreeSet<String>>,
+    /// How often each provider may be called.
+    pub(super) paces: BTreeMap<ProviderName, Pace>,
+    /// How many calls of each are under way in truth.
+    pub(super) under_way: BTreeMap<ProviderName, u32>,
     /// Since when a provider's gate is shut.
     pub(super) shut_since: BTreeMap<ProviderName, Timestamp>,
     /// How often a job was sent round again, and how often it was delivered in which of its lives.
@@ -76,10 +94,17 @@ pub(super) struct Facts {
     pub(super) operations: BTreeMap<String, Operation>,
     /// Attempts that a worker took up with their operation known.
     pub(super) adopted: BTreeSet<AttemptId>,
-    /// Files of the vault.
+    /// Files of the vault, and those that wait for it beside the database.
     pub(super) files: BTreeMap<String, Bytes>,
+    pub(super) spool: BTreeMap<String, Bytes>,
+    /// Attempts that were taken up while their output waited beside the database, by their run.
+    pub(super) in_hand: BTreeMap<RunId, AttemptId>,
+    /// The processes that have claimed something, as leases name them.
+    pub(super) owners: BTreeMap<String, Arc<Life>>,
     /// When the store or a daemon last was in trouble: until a little later nobody can know everything.
     pub(super) trouble_at: Option<Timestamp>,
+    /// The same in time itself, where more was the matter than that the clock was set.
+    pub(super) unwell_at: Option<Timestamp>,
     /// The store takes no writes until then.
     pub(super) store_fails_until: Option<Timestamp>,
     pub(super) vault_fails_until: Option<Timestamp>,
@@ -92,6 +117,8 @@ pub(super) struct Operation {
     pub(super) provider: ProviderName,
     pub(super) ready_at: Timestamp,
     pub(super) comes_to: Mood,
+    /// Whether it is a file, however often it is asked for.
+    pub(super) long: bool,
 }
 
 /// How much of everything there was, so that a world in which nothing happens is noticed.
@@ -106,6 +133,10 @@ pub(super) struct Counts {
     pub(super) takeovers: u64,
     pub(super) probes: u64,
     pub(super) stale: u64,
+    pub(super) turned_away: u64,
+    pub(super) steps: u64,
+    pub(super) over_budget: u64,
+    pub(super) found_again: u64,
     pub(super) delivered: u64,
     pub(super) minutes: u64,
 }
@@ -121,12 +152,17 @@ impl World {
     pub(super) fn new(plan: WorldPlan) -> Arc<Self> {
         let began = Instant::now();
         let start = from_text("2026-11-22T00:00:00.000Z").expect("valid");
-        let clock: Clock = Arc::new(move || after(start, began.elapsed()).trunc_subsecs(3));
+        let time: Clock = Arc::new(move || after(start, began.elapsed()).trunc_subsecs(3));
+        let ahead = Arc::new(AtomicI64::new(0));
+        let (real, set) = (Arc::clone(&time), Arc::clone(&ahead));
+        let clock: Clock = Arc::new(move || real() + TimeDelta::milliseconds(set.load(Ordering::Relaxed)));
         let mut chance = fastrand::Rng::with_seed(plan.seed);
         let moods = Moods::new(chance.fork());
         Arc::new(Self {
             store: Arc::new(MemoryStore::new(Arc::clone(&clock))),
             clock,
+            time,
+            ahead,
             heals_at: after(start, Duration::from_secs(u64::from(plan.hours) * 3_600)),
             plan,
             written: Notify::new(),
@@ -142,13 +178,33 @@ impl World {
         })
     }
 
+    /// What the machine's clock shows.
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
+    /// What it would show if nobody had ever set it.
+    pub(super) fn time(&self) -> Timestamp {
+        (self.time)()
+    }
+
+    /// Sets the machine's clock.
+    pub(super) fn sets_the_clock(&self, by: TimeDelta) {
+        self.ahead.fetch_add(by.num_milliseconds(), Ordering::Relaxed);
+        self.count(|count| count.steps += 1);
+        self.tell(format!("the clock is set by {} s", by.num_seconds()));
+        let now = self.now();
+        self.facts(|facts| {
+            facts.trouble_at = Some(now);
+            for since in facts.shut_since.values_mut() {
+                *since += by;
+            }
+        });
+    }
+
     /// Whether trouble is over.
     pub(super) fn is_healed(&self) -> bool {
-        self.now() >= self.heals_at
+        self.time() >= self.heals_at
     }
 
     /// True with this probability.
@@ -179,18 +235,21 @@ impl World {
     /// How a provider is now.
     pub(super) fn mood(&self, provider: &ProviderName) -> Mood {
         let mut moods = self.moods.lock().unwrap_or_else(PoisonError::into_inner);
-        moods.of(provider, self.now(), self.is_healed())
+        moods.of(provider, self.time(), self.is_healed())
     }
 
     /// From now on and for a while nobody can know everything.
     pub(super) fn is_troubled(&self) {
-        let now = self.now();
-        self.facts(|facts| facts.trouble_at = facts.trouble_at.max(Some(now)));
+        let (now, time) = (self.now(), self.time());
+        self.facts(|facts| {
+            facts.trouble_at = facts.trouble_at.max(Some(now));
+            facts.unwell_at = Some(time);
+        });
     }
 
     /// Something happened.
     pub(super) fn tell(&self, what: impl AsRef<str>) {
-        let line = format!("{} {}", to_text(self.now()), what.as_ref());
+        let line = format!("{} {}", to_text(self.time()), what.as_ref());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if self.plan.prints {
             println!("{line}");
@@ -259,6 +318,10 @@ impl Counts {
         self.takeovers += other.takeovers;
         self.probes += other.probes;
         self.stale += other.stale;
+        self.turned_away += other.turned_away;
+        self.steps += other.steps;
+        self.over_budget += other.over_budget;
+        self.found_again += other.found_again;
         self.delivered += other.delivered;
         self.minutes += other.minutes;
     }

@@ -11,8 +11,9 @@ const TRIP_AFTER: u32 = 3;
 /// What can happen to a provider's health.
 #[derive(Debug, Clone)]
 enum Happening {
-    Call { job: i64, fingerprint: &'static str, failure: Option<FailureClass> },
+    Call { is_probe: bool, fingerprint: &'static str, failure: Option<FailureClass> },
     TakeProbe { job: i64, fingerprint: &'static str },
+    FreeProbe,
     Pause,
     Reset,
 }
@@ -37,15 +38,11 @@ fn classes() -> impl Strategy<Value = FailureClass> {
 fn happenings() -> impl Strategy<Value = Vec<(u64, Happening)>> {
     let fingerprint = || prop_oneof![5 => Just("f1"), 1 => Just("f2")];
     let failure = proptest::option::weighted(0.8, classes());
-    let call = (0_i64..3, fingerprint(), failure).prop_map(|(job, fingerprint, failure)| Happening::Call {
-        job,
-        fingerprint,
-        failure,
-    });
+    let call = (any::<bool>(), fingerprint(), failure)
+        .prop_map(|(is_probe, fingerprint, failure)| Happening::Call { is_probe, fingerprint, failure });
     let probe =
         (0_i64..3, fingerprint()).prop_map(|(job, fingerprint)| Happening::TakeProbe { job, fingerprint });
-    let happening =
-        prop_oneof![20 => call, 8 => probe, 1 => Just(Happening::Pause), 1 => Just(Happening::Reset)];
+    let happening = prop_oneof![20 => call, 8 => probe, 2 => Just(Happening::FreeProbe), 1 => Just(Happening::Pause), 1 => Just(Happening::Reset)];
     let passed = prop_oneof![4 => 0_u64..10, 2 => 0_u64..200, 1 => 0_u64..5_000];
     proptest::collection::vec((passed, happening), 1..60)
 }
@@ -85,14 +82,21 @@ impl Counted {
     }
 }
 
-fn call(health: &mut ProviderHealth, job: i64, at: Timestamp, print: &str, failure: Option<FailureClass>) {
+fn call(
+    health: &mut ProviderHealth,
+    probe: Option<Probe>,
+    at: Timestamp,
+    print: &str,
+    failure: Option<FailureClass>,
+) {
     health.remember(&HealthEvent {
         provider: health.provider.clone(),
-        job: JobId(job),
+        probe,
         at,
         failure: failure.map(|class| (class, "oops".to_owned())),
         fingerprint: print.to_owned(),
         trip_after: TRIP_AFTER,
+        local: false,
     });
 }
 
@@ -131,11 +135,17 @@ proptest! {
             at = after(at, Duration::from_secs(passed));
             let before = health.clone();
             match happening {
-                Happening::Call { job, fingerprint, failure } => {
-                    call(&mut health, job, at, fingerprint, failure.clone());
+                Happening::Call { is_probe, fingerprint, failure } => {
+                    let probe = before.probe.filter(|_| is_probe);
+                    call(&mut health, probe, at, fingerprint, failure.clone());
                     counted.hear(failure.as_ref());
                     prop_assert!(health.cool_until >= before.cool_until, "a hint shortened the wait");
-                    prop_assert_ne!(health.probe.map(|probe| probe.job), Some(JobId(job)), "freed");
+                    if probe.is_some() || failure.is_none() {
+                        prop_assert_eq!(health.probe, None, "freed");
+                    } else {
+                        prop_assert_eq!(health.probe, before.probe, "who is not the probe frees none");
+                        prop_assert!(health.step <= before.step, "who is not the probe doubles nothing");
+                    }
                     if failure.is_none() {
                         prop_assert_eq!(health.state, BreakerState::Closed);
                         prop_assert_eq!((health.open_until, &health.hold), (None, &None));
@@ -144,14 +154,24 @@ proptest! {
                 Happening::TakeProbe { job, fingerprint } => {
                     let gate = health.gate(at, fingerprint);
                     let until = after(at, Duration::from_secs(90));
-                    let taken = health.take_probe(JobId(job), at, until, fingerprint);
+                    let probe = Probe::new(JobId(job), until);
+                    let taken = health.take_probe(probe, at, fingerprint);
                     prop_assert_eq!(taken, gate == Gate::Probe);
                     if taken {
                         prop_assert!(is_shut(&health.gate(at, fingerprint)), "exactly one probe");
-                        prop_assert!(!health.take_probe(JobId(job + 1), at, until, fingerprint));
+                        let another = Probe::new(JobId(job + 1), until);
+                        prop_assert!(!health.take_probe(another, at, fingerprint));
+                        prop_assert!(!health.free_probe(another), "another's");
                         prop_assert_eq!(health.gate(until, fingerprint), Gate::Probe, "a dead probe frees it");
                     } else {
                         prop_assert_eq!(&health, &before);
+                    }
+                }
+                Happening::FreeProbe => {
+                    if let Some(probe) = health.probe {
+                        prop_assert!(health.free_probe(probe));
+                        prop_assert_eq!((health.probe, health.step), (None, before.step));
+                        prop_assert_ne!(health.state, BreakerState::HalfOpen);
                     }
                 }
                 Happening::Pause => health.paused_until = Some(after(at, HOUR)),
@@ -170,18 +190,19 @@ proptest! {
     }
 
     #[test]
-    fn three_failures_in_a_row_shut_any_closed_breaker(happenings in happenings()) {
+    fn three_failures_in_a_row_let_nobody_pass(happenings in happenings()) {
         let mut health = ProviderHealth::unknown(name("lummi"));
         let mut at = now();
         for (passed, happening) in happenings {
             at = after(at, Duration::from_secs(passed));
-            if let Happening::Call { job, fingerprint, failure } = happening {
-                call(&mut health, job, at, fingerprint, failure);
+            if let Happening::Call { fingerprint, failure, .. } = happening {
+                call(&mut health, None, at, fingerprint, failure);
             }
         }
         for _ in 0..TRIP_AFTER {
-            call(&mut health, 9, at, "f1", Some(FailureClass::Transient));
+            call(&mut health, None, at, "f1", Some(FailureClass::Transient));
         }
-        prop_assert!(is_shut(&health.gate(at, "f1")), "{health:?}");
+        // Where it was open already and its time is over, one job finds out.
+        prop_assert_ne!(health.gate(at, "f1"), Gate::Pass, "{:?}", health);
     }
 }

@@ -65,6 +65,7 @@ impl World {
             provider: self.providers.iter().find(|provider| provider.name == *label),
             health: self.healths.iter().find(|health| health.provider == *label),
             used_up: None,
+            at_limit: None,
         }
     }
 

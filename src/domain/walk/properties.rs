@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::tests::{RULES, at, job};
 use super::*;
 use crate::domain::budget::tests::used_up;
+use crate::domain::pace::{AtLimit, Window};
 use crate::domain::plan::tests::{name, now};
 use crate::domain::time::to_text;
 
@@ -42,6 +43,11 @@ fn classes() -> impl Strategy<Value = FailureClass> {
         3 => Just(FailureClass::UnknownOutcome),
         1 => Just(FailureClass::Internal),
     ]
+}
+
+fn no_rooms() -> impl Strategy<Value = NoRoom> {
+    let limit = |until| NoRoom::AtLimit(AtLimit { window: Window::Hour, most: 10, until });
+    prop_oneof![Just(NoRoom::Taken), seconds(2_000).prop_map(limit)]
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -271,6 +277,30 @@ fn without_short_hints(outcome: &Outcome) -> bool {
 }
 
 proptest! {
+    #[test]
+    fn whatever_room_there_is_a_walk_ends_by_its_deadline(
+        plan in plans(),
+        rules in job_rules(),
+        played in proptest::collection::vec(prop_oneof![no_rooms().prop_map(Outcome::NoRoom), outcomes()], 1..12),
+    ) {
+        let mut walk = Walk::new(&plan, rules);
+        let (mut now, mut played) = (now(), played.into_iter().cycle());
+        for _ in 0..4_000 {
+            match walk.next(now, 0.0) {
+                Step::Call(_) => walk.tell(played.next().expect("it never ends"), now, 0.0),
+                Step::WaitUntil(until) => {
+                    prop_assert!(until > now && until < rules.deadline);
+                    now = until;
+                }
+                Step::End(end) => {
+                    prop_assert!(!matches!(end, End::ComeBackHere(until) if until <= now), "{end:?}");
+                    return Ok(());
+                }
+            }
+        }
+        prop_assert!(false, "it does not end");
+    }
+
     #[test]
     fn every_walk_keeps_the_rules(
         plan in plans(),

@@ -11,6 +11,8 @@ pub(super) const RULES: CallRules = CallRules {
     timeout: Duration::from_secs(60),
     retries: 1,
     repeat: Repeat::Paid,
+    pace: None,
+    at_limit: None,
 };
 
 pub(super) fn at(seconds: u64) -> Timestamp {
@@ -228,11 +230,12 @@ fn a_later_429_with_a_shorter_hint_does_not_shorten_the_wait() {
     let mut hear = |seconds| {
         health.remember(&crate::domain::breaker::HealthEvent {
             provider: name("a"),
-            job: crate::domain::job::JobId(1),
+            probe: None,
             at: now(),
             failure: Some((limited(seconds), "429".to_owned())),
             fingerprint: "f1".to_owned(),
             trip_after: 3,
+            local: false,
         });
         health.cool_until
     };
@@ -438,4 +441,16 @@ fn a_link_that_is_not_repeated_keeps_the_reason_it_failed_for() {
     assert_eq!(spell_reasons(&walk), "a transient: oops; not repeated: not enough time left");
 }
 
+mod room;
 mod time_and_adoption;
+
+#[test]
+fn a_call_that_is_gone_on_with_keeps_its_number() {
+    let mut walk = walk(&[call("a"), call("b")], job());
+    walk.go_on_with(0, 2, now());
+    let Step::Call(first) = walk.next(now(), 0.0) else { panic!("it goes on") };
+    assert_eq!((first.position, first.repeat), (0, 1));
+    walk.tell(failed(FailureClass::Unusable), now(), 0.0);
+    let Step::Call(next) = walk.next(now(), 0.0) else { panic!("another is called") };
+    assert_eq!((next.position, next.repeat), (1, 0), "it was repeated before");
+}

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -15,6 +14,8 @@ use crate::domain::ask::{Ask, Body, Output};
 use crate::domain::asset::Medium;
 use crate::domain::failure::{Failure, FailureClass};
 use crate::domain::provider::Provider;
+
+use super::Group;
 
 /// Where a program without a path is looked for, and the `PATH` it gets.
 pub(super) const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -158,11 +159,11 @@ impl Command {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| Failure::internal(format!("{} cannot be started: {error}", self.program)))?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = Group::of(&child);
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         match (group, stdin, stdout, stderr) {
             (Some(group), Some(stdin), Some(stdout), Some(stderr)) => {
-                Ok(Running { group: Group(group), child, stdin, stdout, stderr })
+                Ok(Running { group, child, stdin, stdout, stderr })
             }
             _ => Err(Failure::internal(format!("{} was started without its pipes", self.program))),
         }
@@ -188,16 +189,6 @@ impl Command {
         let complaint = legible(&ended.complaint);
         let said = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
         Err(Failure::new(class, format!("{} {how}{said}", self.program)))
-    }
-}
-
-/// A process group that does not outlive this value.
-struct Group(Pid);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // An error means that nobody is left in the group, which is what is wanted.
-        kill_process_group(self.0, Signal::KILL).ok();
     }
 }
 

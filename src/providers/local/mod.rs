@@ -2,11 +2,13 @@
 
 mod command;
 mod design;
+mod group;
 mod lettering;
 mod template;
 mod title_card;
 
 pub use command::Command;
+pub use group::Group;
 pub use template::TextTemplate;
 pub use title_card::TitleCard;
 

@@ -6,7 +6,7 @@ use super::scene::{Scene, Subject, Table, asset, at, claim_by, end_of, needs_per
 use crate::domain::failure::FailureClass;
 use crate::domain::plan::tests::name;
 use crate::domain::time::{after, to_text};
-use crate::store::{Claim, ClaimRequest, Ending, Entry, NewJob, Refusal};
+use crate::store::{Claim, ClaimRequest, Ending, Entry, NewJob, Refusal, Staging, Wanted};
 
 fn slugs(claims: &[Claim]) -> Vec<&str> {
     claims.iter().map(|claim| claim.job.slug.as_str()).collect()
@@ -101,6 +101,58 @@ pub(in crate::store) async fn a_new_run_has_the_links_that_the_override_bends(su
     let links: Vec<String> = claims.iter().map(|claim| claim.run.links.join(" ")).collect();
     assert_eq!(links, ["house second", "second", "third house second", ""]);
     scene.finds(Table::Runs, &["override"], &["", "second", "third", "manual"]).await;
+}
+
+pub(in crate::store) async fn where_nothing_may_begin_what_was_bought_is_taken_up(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    for slug in ["fresh", "begun", "accepted", "staged", "passed"] {
+        scene.job(slug).await;
+    }
+    let claims = scene.claim("w", 1).await;
+    let [fresh, begun, accepted, staged, passed] = claims.as_slice() else { panic!("{claims:?}") };
+    let mut rows = Vec::new();
+    for claim in [begun, accepted, staged, passed] {
+        rows.push(scene.begin(claim, 2).await);
+    }
+    let accept = |claim: &Claim, attempt, operation: &str| {
+        let (job, operation) = (claim.job.id, operation.to_owned());
+        Entry::Accept { attempt, job, operation, request_id: None }
+    };
+    let staging = Staging {
+        token: staged.token.clone(),
+        job: staged.job.id,
+        run: staged.run.id,
+        attempt: Some(rows[2]),
+        key: "a.png".to_owned(),
+        output: "{}".to_owned(),
+    };
+    let over = verdict(passed, Some(rows[3]), Some(FailureClass::Transient), 4);
+    let entries = [
+        accept(accepted, rows[1], "op-1"),
+        Entry::Stage(Box::new(staging)),
+        accept(passed, rows[3], "op-2"),
+        Entry::Settle(Box::new(over)),
+    ];
+    scene.write(&entries, 4).await;
+    for claim in [fresh, begun, accepted] {
+        scene.finish(claim, Ending::HandBack { run_at: at(5), keep_open: true }, 5).await;
+    }
+    // A link that was skipped is noted after the call that goes on.
+    let mut skipped = verdict(accepted, None, None, 5);
+    skipped.status = "skipped";
+    skipped.event = None;
+    scene.write(&[Entry::Settle(Box::new(skipped))], 5).await;
+    let closed = |second| ClaimRequest {
+        wanted: vec![Wanted { only_bought: true, ..wanted("social-text", 100) }],
+        ..claim_by("v", second)
+    };
+    assert_eq!(slugs(&scene.claimed(&closed(4)).await.claims), [""; 0], "not due");
+    let taken = scene.claimed(&closed(6)).await.claims;
+    assert_eq!(slugs(&taken), ["accepted"]);
+    assert_eq!(taken[0].run.id, accepted.run.id);
+    // The others run into the end of their lease.
+    assert_eq!(slugs(&scene.claimed(&closed(100)).await.claims), ["staged", "accepted"]);
+    assert_eq!(slugs(&scene.claim("u", 101).await), ["passed", "fresh", "begun"]);
 }
 
 pub(in crate::store) async fn refusals_of_earlier_runs_come_with_the_claim(subject: impl Subject) {

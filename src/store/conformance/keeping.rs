@@ -1,7 +1,7 @@
 //! What is kept besides jobs: ticks, notices, probes, pauses; and what is thrown away.
 
 use super::scene::{Scene, Subject, Table, asset, at, done, intent, needs_person, verdict, wish};
-use crate::domain::breaker::{BreakerState, Probe};
+use crate::domain::breaker::{BreakerState, HealthEvent, Probe};
 use crate::domain::failure::FailureClass;
 use crate::domain::job::JobId;
 use crate::domain::plan::tests::name;
@@ -106,10 +106,43 @@ pub(in crate::store) async fn the_probe_is_leased_to_one_job(subject: impl Subje
     assert_eq!(take(2, 62, 99).await, first, "another job does not get it");
     scene.finds(Table::ProviderHealth, &["state", "probe_job"], &["half-open|1"]).await;
     assert_eq!(take(2, 91, 99).await, Some(Probe { job: JobId(2), until: at(99) }), "a dead one frees it");
-    // The first probe's late success closes the breaker all the same.
-    let late = verdict(&claim, None, None, 92);
-    let written = scene.write(&[Entry::Settle(Box::new(late))], 92).await;
+    // The first probe's late failure is nobody's any more; its late success closes the breaker all the same.
+    let second = Some(Probe { job: JobId(2), until: at(99) });
+    let late = |failure, probe| {
+        let mut verdict = verdict(&claim, None, failure, 92);
+        verdict.event = verdict.event.map(|event| HealthEvent { probe, ..event });
+        Entry::Settle(Box::new(verdict))
+    };
+    let written = scene.write(&[late(Some(FailureClass::Transient), first)], 92).await;
+    assert_eq!((written.health[0].state, written.health[0].probe), (BreakerState::HalfOpen, second));
+    let written = scene.write(&[late(None, first)], 92).await;
     assert_eq!((written.health[0].state, written.health[0].probe), (BreakerState::Closed, None));
+}
+
+pub(in crate::store) async fn a_probe_that_came_to_nothing_is_given_back(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    scene.job("a").await;
+    let claim = scene.claim_one("w", 1).await;
+    let failed =
+        |second| Entry::Settle(Box::new(verdict(&claim, None, Some(FailureClass::Transient), second)));
+    scene.write(&[failed(1), failed(1), failed(1)], 1).await;
+    let probe = |job, until| Probe { job: JobId(job), until: at(until) };
+    let taken = scene.store().take_probe(&name("house"), probe(1, 91), "f1", at(61)).await.expect("taken");
+    assert_eq!(taken.probe, Some(probe(1, 91)));
+    let free = |probe| Entry::FreeProbe { provider: name("house"), probe };
+    let written = scene.write(&[free(probe(1, 90)), free(probe(2, 91))], 62).await;
+    assert_eq!(written.health[0].state, BreakerState::HalfOpen, "neither is the one");
+    let written = scene.write(&[free(probe(1, 91))], 62).await;
+    assert_eq!((written.health[0].state, written.health[0].step), (BreakerState::Open, 0));
+    let columns = ["state", "probe_job", "probe_until", "step"];
+    scene.finds(Table::ProviderHealth, &columns, &["open|||0"]).await;
+    let taken = scene.store().take_probe(&name("house"), probe(2, 99), "f1", at(63)).await.expect("taken");
+    assert_eq!(taken.probe, Some(probe(2, 99)), "it is to be had at once");
+    // Where its verdict comes in the same transaction, that counts.
+    let mut verdict = verdict(&claim, None, Some(FailureClass::Transient), 64);
+    verdict.event = verdict.event.map(|event| HealthEvent { probe: taken.probe, ..event });
+    scene.write(&[free(probe(2, 99)), Entry::Settle(Box::new(verdict))], 64).await;
+    scene.finds(Table::ProviderHealth, &columns, &["open|||1"]).await;
 }
 
 pub(in crate::store) async fn a_pause_and_a_reset(subject: impl Subject) {

@@ -4,7 +4,7 @@ use super::scene::{Scene, Subject, Table, at, done, end_of, event, intent, needs
 use crate::domain::breaker::BreakerState;
 use crate::domain::failure::FailureClass;
 use crate::domain::plan::tests::name;
-use crate::domain::time::to_text;
+use crate::domain::time::{from_text, to_text};
 use crate::store::{Ending, Entry, NewJob, Recorded};
 
 const ATTEMPT: [&str; 5] = ["status", "class", "error", "operation", "cost_micros"];
@@ -237,6 +237,28 @@ pub(in crate::store) async fn a_call_is_abandoned_where_its_run_has_ended(subjec
         .await;
 }
 
+pub(in crate::store) async fn a_call_that_nobody_speaks_of_any_more_is_settled(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    let (gone, held) = (scene.job("gone").await, scene.job("held").await);
+    let claims = scene.claim("w", 1).await;
+    for claim in &claims {
+        scene.begin(claim, 2).await;
+    }
+    scene.finds(Table::Spending, &["reserved_micros", "spent_micros"], &["80|0"; 4]).await;
+    scene.subject.cancels(gone).await.expect("cancelled");
+    let settle =
+        async |before, second| scene.store().settle_forsaken(before, at(second)).await.expect("settled");
+    let long_ago = from_text("2020-01-01T00:00:00.000Z").expect("valid");
+    assert_eq!(settle(long_ago, 5).await, 0, "somebody may still speak of it");
+    assert_eq!(settle(at(5), 6).await, 1);
+    assert_eq!(settle(at(5), 7).await, 0);
+    let columns = ["job_id", "status", "class", "finished_at"];
+    let settled = format!("{gone}|unknown|unknown_outcome|{}", to_text(at(6)));
+    scene.finds(Table::Attempts, &columns, &[&settled, &format!("{held}|started||")]).await;
+    scene.finds(Table::Spending, &["reserved_micros", "spent_micros"], &["40|40"; 4]).await;
+    scene.finds(Table::ProviderHealth, &["provider"], &[]).await;
+}
+
 pub(in crate::store) async fn failures_open_the_breaker_and_the_answer_says_so(subject: impl Subject) {
     let scene = Scene::new(subject).await;
     scene.job("a").await;
@@ -246,7 +268,7 @@ pub(in crate::store) async fn failures_open_the_breaker_and_the_answer_says_so(s
     let written = scene.write(&[failed(2), failed(3)], 3).await;
     assert_eq!(written.health[0].state, BreakerState::Closed);
     let mut other = verdict(&claim, None, Some(FailureClass::Auth), 4);
-    other.event = Some(event(&name("second"), claim.job.id, Some((FailureClass::Auth, "no".to_owned())), 4));
+    other.event = Some(event(&name("second"), Some((FailureClass::Auth, "no".to_owned())), 4));
     let written = scene.write(&[failed(4), Entry::Settle(Box::new(other))], 4).await;
     let states: Vec<_> =
         written.health.iter().map(|health| (health.provider.as_str(), health.state)).collect();

@@ -9,6 +9,7 @@ pub(super) mod keeping;
 pub(super) mod leases;
 pub(super) mod ledger;
 mod model;
+pub(super) mod pace;
 pub(super) mod people;
 mod scene;
 
@@ -24,6 +25,7 @@ macro_rules! suite {
             claims: what_is_not_due_or_not_wanted_stays,
             claims: a_job_is_claimed_once,
             claims: a_new_run_has_the_links_that_the_override_bends,
+            claims: where_nothing_may_begin_what_was_bought_is_taken_up,
             claims: refusals_of_earlier_runs_come_with_the_claim,
             claims: the_next_due_time_and_the_count_of_what_is_due,
             leases: a_renewal_brings_back_what_is_still_held,
@@ -44,7 +46,15 @@ macro_rules! suite {
             ledger: a_job_that_comes_back_keeps_its_override_and_counts,
             ledger: a_job_that_is_handed_back_does_not_count,
             ledger: a_call_is_abandoned_where_its_run_has_ended,
+            ledger: a_call_that_nobody_speaks_of_any_more_is_settled,
             ledger: failures_open_the_breaker_and_the_answer_says_so,
+            pace: no_more_calls_are_under_way_than_may_be,
+            pace: a_window_holds_so_many_calls_and_opens_as_the_oldest_leaves_it,
+            pace: calls_of_an_hour_ago_are_forgotten_unless_they_are_under_way,
+            pace: a_dead_workers_calls_make_room_when_its_lease_ends,
+            pace: an_accepted_call_keeps_its_place_under_the_next_lease,
+            pace: a_clock_that_was_wrong_blocks_no_provider,
+            pace: what_is_not_bounded_is_not_counted,
             people: a_cancellation_ends_the_run_and_the_lease,
             people: a_retry_begins_a_new_life,
             people: a_person_provides_the_asset,
@@ -65,6 +75,7 @@ macro_rules! suite {
             keeping: a_notice_is_told_once,
             keeping: old_rows_go_and_what_waits_stays,
             keeping: the_probe_is_leased_to_one_job,
+            keeping: a_probe_that_came_to_nothing_is_given_back,
             keeping: a_pause_and_a_reset,
             keeping: the_version_moves_with_every_write,
             keeping: the_pulse_is_when_runs_began_and_ended,

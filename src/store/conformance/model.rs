@@ -8,17 +8,20 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use regex::Regex;
 
-use super::scene::{Scene, Subject, Table, at, claim_by, end_of, event, held, intent, verdict, wanted, wish};
+use super::scene::{
+    Scene, Subject, Table, at, claim_by, end_of, event, held, intent, paced, verdict, wanted, wish,
+};
 use crate::domain::breaker::Probe;
 use crate::domain::failure::FailureClass;
 use crate::domain::job::{AttemptId, JobId};
 use crate::domain::name::ProviderName;
+use crate::domain::pace::Pace;
 use crate::domain::plan::tests::name;
 use crate::domain::time::to_text;
 use crate::store::memory::subject::MemorySubject;
 use crate::store::sqlite::subject::SqliteSubject;
 use crate::store::{
-    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError,
+    Claim, ClaimRequest, Claimed, Entry, NewJob, NewTick, Provided, Recorded, Staging, StoreError, Wanted,
 };
 
 use deed::{Choice, Deed, Ending, Said, deed};
@@ -73,12 +76,16 @@ struct Life<S> {
     holds: [Vec<Claim>; 3],
     /// The calls that were begun, with the place of their claim.
     begun: Vec<(usize, AttemptId)>,
+    /// The probes that somebody wanted.
+    probes: Vec<(ProviderName, Probe)>,
 }
 
 impl<S: Subject> Life<S> {
     async fn new(subject: S) -> Self {
         let holds = Default::default();
-        Self { scene: Scene::new(subject).await, second: 1, claims: Vec::new(), holds, begun: Vec::new() }
+        let scene = Scene::new(subject).await;
+        let (claims, begun, probes) = (Vec::new(), Vec::new(), Vec::new());
+        Self { scene, second: 1, claims, holds, begun, probes }
     }
 
     async fn rows(&self, table: Table) -> Vec<String> {
@@ -93,7 +100,9 @@ impl<S: Subject> Life<S> {
                 self.second += u64::from(*seconds);
                 String::new()
             }
-            Deed::Claims { worker, most, limit } => self.claims(*worker, *most, *limit).await,
+            Deed::Claims { worker, most, limit, only_bought } => {
+                self.claims(*worker, *most, *limit, *only_bought).await
+            }
             Deed::Renews { worker } => {
                 let held: Vec<_> = self.holds[*worker].iter().map(held).collect();
                 let until = at(self.second + 60);
@@ -112,19 +121,24 @@ impl<S: Subject> Life<S> {
             Deed::TakesProbe { provider, job, seconds } => {
                 let until = at(self.second + u64::from(*seconds));
                 let probe = Probe { job: JobId(*job), until };
+                self.probes.push((of(*provider), probe));
                 let store = self.scene.store();
                 format!("{:?}", store.take_probe(&of(*provider), probe, "f1", at(self.second)).await)
+            }
+            Deed::Settles { age } => {
+                let (before, now) = (at(self.second.saturating_sub(u64::from(*age))), at(self.second));
+                format!("{:?}", self.scene.store().settle_forsaken(before, now).await)
             }
             Deed::Says(said) => self.says(said).await,
         };
         undated(&answer)
     }
 
-    async fn claims(&mut self, worker: usize, most: u32, limit: u32) -> String {
+    async fn claims(&mut self, worker: usize, most: u32, limit: u32, only_bought: bool) -> String {
         // Each claim has a second of its own, so that its token is fresh.
         self.second += 1;
         let request = ClaimRequest {
-            wanted: vec![wanted("social-text", most), wanted("hero-image", most)],
+            wanted: vec![Wanted { only_bought, ..wanted("social-text", most) }, wanted("hero-image", most)],
             limit,
             held: self.holds[worker].iter().map(|claim| claim.job.id).collect(),
             ..claim_by(LABELS[worker], self.second)
@@ -169,9 +183,19 @@ impl<S: Subject> Life<S> {
             Some((self.claims.get(*place)?, *row))
         };
         Some(match choice {
-            Choice::Begin { back } => {
+            Choice::Begin { back, bounded } => {
                 let (place, claim) = claim_at(*back)?;
-                (Some(place), intent(claim, self.second))
+                let mut intent = intent(claim, self.second);
+                if let (true, Entry::Begin { facts, .. }) = (bounded, &mut intent) {
+                    **facts = paced(claim, self.second, PACE);
+                }
+                (Some(place), intent)
+            }
+            Choice::Enter { back } => {
+                (None, Entry::Enter(Box::new(paced(claim_at(*back)?.1, self.second, PACE))))
+            }
+            Choice::Reenter { back } => {
+                (None, Entry::Reenter(Box::new(paced(claim_at(*back)?.1, self.second, PACE))))
             }
             Choice::Accept { back } => {
                 let (claim, attempt) = call_at(*back)?;
@@ -184,23 +208,25 @@ impl<S: Subject> Life<S> {
             }
             Choice::Stage { back } => {
                 let (claim, attempt) = call_at(*back)?;
-                let staging = Staging {
-                    token: claim.token.clone(),
-                    job: claim.job.id,
-                    run: claim.run.id,
-                    attempt: Some(attempt),
-                    key: format!("file-of-{attempt}.png"),
-                    output: format!("{{\"at\":{}}}", self.second),
-                };
-                (None, Entry::Stage(Box::new(staging)))
+                (None, Entry::Stage(Box::new(self.staging(claim, attempt))))
             }
-            Choice::Settle { back, free, failure } => {
+            Choice::FreeProbe { back } => {
+                let (provider, probe) = self.probe_at(*back)?;
+                (None, Entry::FreeProbe { provider, probe })
+            }
+            Choice::Settle { back, free, failure, probe } => {
                 let (claim, row) = if *free {
                     (claim_at(*back)?.1, None)
                 } else {
                     call_at(*back).map(|(c, r)| (c, Some(r)))?
                 };
-                (None, Entry::Settle(Box::new(self.verdict(claim, row, failure.as_ref()))))
+                let mut verdict = self.verdict(claim, row, failure.as_ref());
+                if let (Some(event), Some((_, probe))) =
+                    (&mut verdict.event, probe.and_then(|back| self.probe_at(back)))
+                {
+                    event.probe = Some(probe);
+                }
+                (None, Entry::Settle(Box::new(verdict)))
             }
             Choice::Finish { back, ending, delivers, refuses } => {
                 let (place, claim) = claim_at(*back)?;
@@ -216,6 +242,22 @@ impl<S: Subject> Life<S> {
         })
     }
 
+    fn staging(&self, claim: &Claim, attempt: AttemptId) -> Staging {
+        Staging {
+            token: claim.token.clone(),
+            job: claim.job.id,
+            run: claim.run.id,
+            attempt: Some(attempt),
+            key: format!("file-of-{attempt}.png"),
+            output: format!("{{\"at\":{}}}", self.second),
+        }
+    }
+
+    /// A probe that somebody wanted, had or lost.
+    fn probe_at(&self, back: usize) -> Option<(ProviderName, Probe)> {
+        self.probes.get(self.probes.len().checked_sub(back + 1)?).cloned()
+    }
+
     fn verdict(
         &self,
         claim: &Claim,
@@ -223,10 +265,11 @@ impl<S: Subject> Life<S> {
         failure: Option<&FailureClass>,
     ) -> crate::store::AttemptResult {
         let mut verdict = verdict(claim, row, failure.cloned(), self.second);
+        verdict.facts = paced(claim, self.second, PACE);
         // Another provider for every second asset, so that the breakers differ.
         if claim.job.id.0 % 2 == 0 {
             let failure = failure.cloned().map(|class| (class, "why".to_owned()));
-            verdict.event = Some(event(&name("second"), claim.job.id, failure, self.second));
+            verdict.event = Some(event(&name("second"), failure, self.second));
         }
         verdict
     }
@@ -306,9 +349,13 @@ impl<S: Subject> Life<S> {
         seen += &format!("{:?}", store.stale_staged(now, 100).await?);
         seen += &format!("{:?}", store.last_tick("s", now).await?);
         seen += &format!("{:?}", store.provider_health().await?);
+        seen += &format!("{:?}", store.usages(&[(of(0), PACE)], LABELS[0], now).await?);
         Ok(seen)
     }
 }
+
+/// Tight, so that many are turned away.
+const PACE: Pace = Pace { at_once: 2, per_minute: Some(3), per_hour: Some(8) };
 
 const LABELS: [&str; 3] = ["a", "b", "c"];
 

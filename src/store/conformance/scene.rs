@@ -15,12 +15,13 @@ use crate::domain::failure::FailureClass;
 use crate::domain::health::{RunEnding, RunReport};
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::Pace;
 use crate::domain::plan::tests::{name, provider};
 use crate::domain::provider::Provider;
 use crate::domain::time::{Timestamp, after, from_text, to_text};
 use crate::store::{
     AttemptFacts, AttemptId, AttemptResult, Claim, ClaimRequest, Claimed, Ending, Entry, Held, LeaseToken,
-    NewJob, Recorded, RunEnd, Store, StoreError, Wanted, Written,
+    NewJob, Recorded, RunEnd, Slot, Store, StoreError, Wanted, Written,
 };
 
 /// One row of a table, by column; times as text, JSON as what it says.
@@ -38,10 +39,11 @@ pub(in crate::store) enum Table {
     Ticks,
     Spending,
     Staged,
+    Calls,
 }
 
 impl Table {
-    pub(in crate::store) const ALL: [Self; 9] = [
+    pub(in crate::store) const ALL: [Self; 10] = [
         Self::Jobs,
         Self::Runs,
         Self::Attempts,
@@ -51,6 +53,7 @@ impl Table {
         Self::Ticks,
         Self::Spending,
         Self::Staged,
+        Self::Calls,
     ];
 }
 
@@ -177,7 +180,10 @@ impl<S: Subject> Scene<S> {
         let entry = intent(claim, second);
         match self.write_one(entry, second).await {
             Recorded::Begun(row) => row,
-            other @ (Recorded::Written | Recorded::LeaseGone | Recorded::OverBudget(_)) => {
+            other @ (Recorded::Written
+            | Recorded::LeaseGone
+            | Recorded::OverBudget(_)
+            | Recorded::NoRoom(_)) => {
                 panic!("not begun: {other:?}")
             }
         }
@@ -212,7 +218,7 @@ pub(super) fn wish(asset: &str, slug: &str) -> NewJob {
 
 pub(super) fn wanted(label: &str, most: u32) -> Wanted {
     let asset = assets().into_iter().find(|asset| asset.name.as_str() == label).expect("known");
-    Wanted { asset: asset.name, chain: asset.chain, most, shares: None }
+    Wanted { asset: asset.name, chain: asset.chain, most, shares: None, only_bought: false }
 }
 
 /// A claim of everything; the token is fresh for each worker and second.
@@ -244,7 +250,14 @@ pub(super) fn facts(claim: &Claim, second: u64) -> AttemptFacts {
         model: Some("m".to_owned()),
         fingerprint: "f1".to_owned(),
         started_at: at(second),
+        slot: None,
     }
+}
+
+/// A call of `house` that is bounded.
+pub(super) fn paced(claim: &Claim, second: u64, pace: Pace) -> AttemptFacts {
+    let slot = Slot { token: claim.token.clone(), pace };
+    AttemptFacts { slot: Some(slot), ..facts(claim, second) }
 }
 
 /// The intent of a paid call that may cost 40.
@@ -256,7 +269,7 @@ pub(super) fn intent(claim: &Claim, second: u64) -> Entry {
         provider_budget: budget,
         asset_budget: Budget::default(),
     };
-    Entry::Begin { token: claim.token.clone(), facts: facts(claim, second), reservation }
+    Entry::Begin { token: claim.token.clone(), facts: Box::new(facts(claim, second)), reservation }
 }
 
 /// The verdict of a call of `house`; `None` is a delivery.
@@ -277,18 +290,18 @@ pub(super) fn verdict(
         request_id: Some("req-1".to_owned()),
         finished_at: at(second),
         cost_micros: 7,
-        event: Some(event(&name("house"), claim.job.id, failure.zip(why), second)),
+        event: Some(event(&name("house"), failure.zip(why), second)),
     }
 }
 
 pub(super) fn event(
     provider: &ProviderName,
-    job: JobId,
     failure: Option<(FailureClass, String)>,
     second: u64,
 ) -> HealthEvent {
     let fingerprint = "f1".to_owned();
-    HealthEvent { provider: provider.clone(), job, at: at(second), failure, fingerprint, trip_after: 3 }
+    let (at, provider) = (at(second), provider.clone());
+    HealthEvent { provider, probe: None, at, failure, fingerprint, trip_after: 3, local: false }
 }
 
 pub(super) fn done(url: &str) -> Ending {

@@ -112,10 +112,23 @@ impl Tables {
     /// The jobs there is room for, the highest priority first, then the oldest; `dying` is how many deaths are added
     /// by taking one.
     fn choose(&self, room: &mut Room<'_>, may: impl Fn(&JobRecord) -> bool, dying: u32) -> Vec<JobId> {
-        let wanted = |job: &&JobRecord| room.place(&job.asset).is_some();
+        let wanted = |job: &&JobRecord| {
+            room.place(&job.asset).is_some_and(|wanted| !wanted.only_bought || self.has_bought(job.id))
+        };
         let mut found: Vec<&JobRecord> = self.jobs.values().filter(|job| may(job)).filter(wanted).collect();
         found.sort_by_key(|job| (std::cmp::Reverse(job.priority), job.run_at, job.id));
         found.into_iter().filter(|job| room.take(job, dying)).map(|job| job.id).collect()
+    }
+
+    /// Whether the last call of the job's open run waits for what it has bought.
+    fn has_bought(&self, job: JobId) -> bool {
+        let Some(run) = self.open_run(job) else { return false };
+        let mut calls = self.attempts.values().filter(|attempt| attempt.run == run.id);
+        let last = calls.rfind(|attempt| attempt.status != "skipped");
+        last.is_some_and(|last| {
+            last.status == "accepted"
+                || (last.status == "started" && self.staged_by(AttemptId(last.id)).is_some())
+        })
     }
 
     fn take(&mut self, id: JobId, request: &ClaimRequest) -> Option<Claim> {
@@ -151,6 +164,7 @@ impl Tables {
                 id: run.id,
                 number: run.number,
                 links: run.links.clone(),
+                wish: run.wish.clone(),
                 past: past.collect(),
             };
         }
@@ -171,7 +185,8 @@ impl Tables {
             fallback_used: None,
             error: None,
         };
-        let opened = OpenRun { id: run.id, number: run.number, links, past: Vec::new() };
+        let opened =
+            OpenRun { id: run.id, number: run.number, links, wish: run.wish.clone(), past: Vec::new() };
         self.runs.insert(run.id, run);
         opened
     }

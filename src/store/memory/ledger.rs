@@ -1,10 +1,10 @@
 //! The ledger in memory: the same steps as on SQLite, in the same order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::tables::{AttemptRecord, Tables, whole};
+use super::tables::{AttemptRecord, RunRecord, Tables, whole};
 use crate::domain::breaker::{HealthEvent, Probe, ProviderHealth};
 use crate::domain::budget::{Reservation, cost_of_verdict};
 use crate::domain::chain::MANUAL;
@@ -16,6 +16,9 @@ use crate::store::claim::LeaseToken;
 use crate::store::ledger::{
     AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written,
 };
+
+const FORSAKEN: &str =
+    "its run was ended while nobody was there to stop the call, and what became of it is not known";
 
 const ABANDONED: &str = "the job was cancelled during the call, and what became of it is not known";
 
@@ -29,23 +32,34 @@ impl Tables {
         let mut events: Vec<&HealthEvent> = Vec::new();
         let mut fresh: Vec<&AttemptResult> = Vec::new();
         let mut ends: Vec<(&RunEnd, &mut Recorded)> = Vec::new();
+        let mut freed: Vec<(&ProviderName, Probe)> = Vec::new();
         for (entry, answer) in entries.iter().zip(&mut answers) {
             match entry {
                 Entry::Begin { token, facts, reservation } => {
-                    *answer = self.begin(token, facts, reservation);
+                    *answer = self.begin(token, facts, reservation, now);
                 }
+                Entry::Enter(facts) => {
+                    *answer = match self.no_room(facts, now) {
+                        Some(no_room) => Recorded::NoRoom(no_room),
+                        None => self.enter(facts, now),
+                    };
+                }
+                Entry::Reenter(facts) => self.reenter(facts),
                 Entry::Accept { attempt, job, operation, request_id } => {
                     self.accept(*attempt, *job, operation, request_id.as_deref());
                 }
                 Entry::Abandon { attempt, job } => self.abandon(*attempt, *job, now),
+                Entry::FreeProbe { provider, probe } => freed.push((provider, *probe)),
                 Entry::Stage(staging) => *answer = self.stage(staging, now),
                 Entry::Settle(result) => {
+                    self.leave(&result.facts, now);
                     if self.book(result, &mut fresh) {
                         events.extend(&result.event);
                     }
                 }
                 Entry::Finish(end) => {
                     for result in &end.attempts {
+                        self.leave(&result.facts, now);
                         if self.book(result, &mut fresh) {
                             events.extend(&result.event);
                         }
@@ -71,7 +85,7 @@ impl Tables {
                 *answer = Recorded::LeaseGone;
             }
         }
-        let health = self.remember_providers(&events);
+        let health = self.remember_providers(&events, &freed);
         self.version += 1;
         Written { answers, health }
     }
@@ -85,7 +99,7 @@ impl Tables {
         now: Timestamp,
     ) -> ProviderHealth {
         let mut health = self.health_of(provider);
-        if health.take_probe(probe.job, whole(now), whole(probe.until), fingerprint) {
+        if health.take_probe(probe, whole(now), fingerprint) {
             self.provider_health.insert(provider.clone(), health.clone());
             self.version += 1;
         }
@@ -127,18 +141,29 @@ impl Tables {
         });
         self.prune_spending(before);
         self.prune_outcomes(before);
+        self.prune_calls(before);
         self.version += 1;
         old.len() as u64
     }
 
-    fn begin(&mut self, token: &LeaseToken, facts: &AttemptFacts, reservation: &Reservation) -> Recorded {
+    fn begin(
+        &mut self,
+        token: &LeaseToken,
+        facts: &AttemptFacts,
+        reservation: &Reservation,
+        now: Timestamp,
+    ) -> Recorded {
         let (provider, at) = (&facts.provider, facts.started_at);
         if let Some(used_up) = self.spending_at(at).used_up(reservation, provider, at) {
             return Recorded::OverBudget(used_up);
         }
+        if let Some(no_room) = self.no_room(facts, now) {
+            return Recorded::NoRoom(no_room);
+        }
         if self.held(facts.job, token).is_none() {
             return Recorded::LeaseGone;
         }
+        self.enter(facts, now);
         let row = AttemptId(self.next_attempt());
         let mut begun = attempt(row.0, facts);
         (begun.asset, begun.reserved_micros) = (Some(reservation.asset.clone()), reservation.micros);
@@ -164,13 +189,36 @@ impl Tables {
         let Some(attempt) = self.attempts.get_mut(&row.0) else { return };
         let ended = self.runs.get(&attempt.run).is_some_and(|run| run.finished_at.is_some());
         if attempt.job == job && attempt.is_open() && ended {
-            attempt.status = "unknown";
-            attempt.class = Some("unknown_outcome");
-            attempt.finished_at = Some(whole(now));
-            attempt.error = Some(ABANDONED.to_owned());
-            let (attempt, cost) = (attempt.clone(), attempt.reserved_micros);
-            self.settle_money(&attempt, cost);
+            self.give_up(row.0, ABANDONED, now);
         }
+    }
+
+    /// Settles calls of ended runs that nobody speaks of any more.
+    pub(super) fn settle_forsaken(&mut self, ended_before: Timestamp, now: Timestamp) -> u64 {
+        let ended = |run| {
+            let run: Option<&RunRecord> = self.runs.get(&run);
+            run.and_then(|run| run.finished_at).is_some_and(|at| at < whole(ended_before))
+        };
+        let open = self.attempts.values().filter(|attempt| attempt.is_open());
+        let forsaken: Vec<i64> =
+            open.filter(|attempt| ended(attempt.run)).map(|attempt| attempt.id).take(1_000).collect();
+        for row in &forsaken {
+            self.give_up(*row, FORSAKEN, now);
+        }
+        if !forsaken.is_empty() {
+            self.version += 1;
+        }
+        forsaken.len() as u64
+    }
+
+    fn give_up(&mut self, row: i64, why: &str, now: Timestamp) {
+        let Some(attempt) = self.attempts.get_mut(&row) else { return };
+        attempt.status = "unknown";
+        attempt.class = Some("unknown_outcome");
+        attempt.finished_at = Some(whole(now));
+        attempt.error = Some(why.to_owned());
+        let (attempt, cost) = (attempt.clone(), attempt.reserved_micros);
+        self.settle_money(&attempt, cost);
     }
 
     /// Books a verdict; `false` when another was there first. Attempts without a row of their own are gathered.
@@ -276,14 +324,27 @@ impl Tables {
         }
     }
 
-    fn remember_providers(&mut self, events: &[&HealthEvent]) -> Vec<ProviderHealth> {
+    fn remember_providers(
+        &mut self,
+        events: &[&HealthEvent],
+        freed: &[(&ProviderName, Probe)],
+    ) -> Vec<ProviderHealth> {
         let mut changed: BTreeMap<&ProviderName, ProviderHealth> = BTreeMap::new();
         for event in events {
             let health = changed.entry(&event.provider).or_insert_with(|| self.health_of(&event.provider));
             health.remember(event);
         }
-        for health in changed.values() {
-            self.provider_health.insert(health.provider.clone(), health.clone());
+        let mut news: BTreeSet<&ProviderName> = changed.keys().copied().collect();
+        for (provider, probe) in freed {
+            let health = changed.entry(provider).or_insert_with(|| self.health_of(provider));
+            if health.free_probe(*probe) {
+                news.insert(provider);
+            }
+        }
+        for provider in news {
+            if let Some(health) = changed.get(provider) {
+                self.provider_health.insert(provider.clone(), health.clone());
+            }
         }
         changed.into_values().collect()
     }

@@ -5,6 +5,7 @@ mod desk;
 mod glance;
 mod ledger;
 mod money;
+mod pace;
 mod people;
 pub(in crate::store) mod subject;
 pub(crate) mod tables;
@@ -19,13 +20,15 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::{Clock, Timestamp};
 
 use super::claim::Held;
 use super::{
     Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Found, JobFilter, JobRow, JobSearch, JobStory,
-    ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Store, StoreError, Written,
+    ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Stale, Store, StoreError,
+    Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -97,6 +100,21 @@ impl Store for MemoryStore {
         Ok(self.look(|tables| tables.spending_at(at)))
     }
 
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        Ok(self.change(|tables| tables.settle_forsaken(ended_before, now)))
+    }
+
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        Ok(self.look(|tables| {
+            asked.iter().map(|(provider, pace)| tables.usage(provider, pace, owner, now)).collect()
+        }))
+    }
+
     async fn take_probe(
         &self,
         provider: &ProviderName,
@@ -145,7 +163,7 @@ impl Store for MemoryStore {
         Ok(self.change(|tables| tables.prune(before, limit)))
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         Ok(self.look(|tables| tables.stale_staged(before, limit)))
     }
 

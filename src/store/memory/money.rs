@@ -4,7 +4,7 @@ use crate::domain::budget::{Counter, Scope, Span, Spending};
 use crate::domain::job::AttemptId;
 use crate::domain::time::{Timestamp, to_text};
 use crate::store::claim::StagedFile;
-use crate::store::ledger::{Recorded, Staging};
+use crate::store::ledger::{Recorded, Staging, Stale};
 
 use super::tables::{AttemptRecord, StagedRecord, Tables, whole};
 
@@ -75,19 +75,20 @@ impl Tables {
     }
 
     /// Keys that were staged before a time and never delivered, oldest first.
-    pub(super) fn stale_staged(&self, before: Timestamp, limit: u32) -> Vec<String> {
-        let mut stale: Vec<(Timestamp, &String)> = Vec::new();
+    pub(super) fn stale_staged(&self, before: Timestamp, limit: u32) -> Vec<Stale> {
+        let mut stale: Vec<(Timestamp, Stale)> = Vec::new();
         for (key, staged) in &self.staged {
             let open = self.runs.get(&staged.run).is_some_and(|run| run.finished_at.is_none());
             let job = self.jobs.get(&staged.job);
             let delivered =
                 job.and_then(|job| job.url.as_ref()).is_some_and(|url| url.ends_with(key.as_str()));
             if staged.created_at < whole(before) && !open && !delivered {
-                stale.push((staged.created_at, key));
+                let owner = job.map(|job| (job.asset.clone(), job.id));
+                stale.push((staged.created_at, Stale { key: key.clone(), owner }));
             }
         }
-        stale.sort();
-        stale.into_iter().take(limit as usize).map(|(_, key)| key.clone()).collect()
+        stale.sort_by(|a, b| (a.0, &a.1.key).cmp(&(b.0, &b.1.key)));
+        stale.into_iter().take(limit as usize).map(|(_, stale)| stale).collect()
     }
 
     /// Forgets staged keys.

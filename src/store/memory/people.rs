@@ -33,9 +33,7 @@ impl Tables {
                 let asset =
                     AssetName::parse(&job.asset).map_or_else(|_| job.asset.clone(), |a| a.to_string());
                 let key = job.dedupe_key.as_deref().unwrap_or_default();
-                refused(format!(
-                    "job {other} of {asset} has dedupe key \"{key}\" already; cancel it, or use another key"
-                ))
+                StoreError::taken(&format!("job {other}"), &asset, key)
             }
         })
     }

@@ -124,6 +124,13 @@ fn rows(tables: &Tables, table: Table) -> Vec<Row> {
             };
             tables.staged.iter().map(row).collect()
         }
+        Table::Calls => {
+            let row = |(id, call): (&i64, &super::tables::CallRecord)| {
+                json!({ "id": id, "provider": call.provider, "job_id": call.job, "token": call.token.0,
+                    "started_at": text(call.started_at), "ended_at": call.ended_at.map(text) })
+            };
+            tables.calls.iter().map(row).collect()
+        }
         Table::Ticks => {
             let row = |((schedule, tick), record): (&(String, Timestamp), &super::tables::TickRecord)| {
                 json!({ "schedule": schedule, "tick": text(*tick), "job_id": record.job,

@@ -33,6 +33,7 @@ pub(crate) struct Tables {
     pub(crate) outcomes: BTreeMap<(String, AssetName, &'static str), i64>,
     /// By key.
     pub(crate) staged: BTreeMap<String, StagedRecord>,
+    pub(crate) calls: BTreeMap<i64, CallRecord>,
     /// Requests that are fulfilled once, by their key: the digest and the job.
     pub(crate) idempotency: BTreeMap<String, (String, JobId)>,
     /// By schedule and tick.
@@ -141,6 +142,16 @@ pub(crate) struct StagedRecord {
     pub(crate) attempt: Option<AttemptId>,
     pub(crate) output: String,
     pub(crate) created_at: Timestamp,
+}
+
+/// A call of a provider whose calls are bounded.
+#[derive(Debug, Clone)]
+pub(crate) struct CallRecord {
+    pub(crate) provider: ProviderName,
+    pub(crate) job: JobId,
+    pub(crate) token: LeaseToken,
+    pub(crate) started_at: Timestamp,
+    pub(crate) ended_at: Option<Timestamp>,
 }
 
 /// A notice of the outbox.

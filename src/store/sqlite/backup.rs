@@ -270,6 +270,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_name_that_is_taken_while_the_copy_is_made_is_left_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let target = folder.path().join("copy.db");
+        let draft = Draft::take(&target, 0o600).expect("a draft");
+        fs::write(&target, "mine").expect("written");
+        let refused = draft.name(&target, Existing::Kept).expect_err("taken");
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&target).expect("there"), "mine");
+        drop(draft);
+        assert!(!folder.path().join(".copy.db.part").exists(), "nothing is left behind");
+    }
+
+    #[tokio::test]
     async fn two_backups_to_one_name_take_no_turns() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = queue(folder.path()).await;

@@ -68,3 +68,39 @@ pub(super) async fn pulse(readers: &SqlitePool) -> Result<Pulse, StoreError> {
     };
     Ok(Pulse { last_claim_at: at(0)?, last_finish_at: at(1)? })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::store::sqlite::open::open;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_reader_and_the_log_is_cut_when_there_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backstop.db");
+        let pools = open(&path).await.expect("opens");
+        let write = async |sql: &'static str| sqlx::query(sql).execute(&pools.writer).await.expect(sql);
+        let log = || files(&path).expect("measured").log_bytes;
+        write("CREATE TABLE t (x)").await;
+        let mut reader = pools.readers.begin().await.expect("a transaction");
+        let read = "SELECT count(*) FROM t";
+        sqlx::query_scalar::<_, i64>(read).fetch_one(&mut *reader).await.expect("reads");
+        let began = Instant::now();
+        // The reader has seen everything; and then it has not.
+        for _ in 0..2 {
+            fold(&pools.writer).await.expect("folded");
+            assert!(log() > 0, "it reads there");
+            write("INSERT INTO t VALUES (1)").await;
+        }
+        assert!(began.elapsed() < BUSY_TIMEOUT / 2, "{:?}", began.elapsed());
+        drop(reader);
+        fold(&pools.writer).await.expect("folded");
+        assert_eq!(log(), 0);
+        let patience: i64 =
+            sqlx::query_scalar("PRAGMA busy_timeout").fetch_one(&pools.writer).await.expect("told");
+        assert_eq!(u128::try_from(patience), Ok(BUSY_TIMEOUT.as_millis()), "as before");
+        pools.close().await;
+    }
+}

@@ -57,6 +57,19 @@ pub(super) const COUNT_DUE: &str = "
                 WHERE status = 'pending' AND asset = asset.value AND priority = level.value AND run_at <= $2)), 0)
     FROM json_each($1) AS asset, json_each('[0,1,2,3,4,5,6,7,8,9]') AS level";
 
+macro_rules! bought {
+    () => {
+        "
+    FROM attempts AS a
+    CROSS JOIN runs AS r ON r.id = a.run_id AND r.finished_at IS NULL
+    CROSS JOIN jobs AS j ON j.id = r.job_id
+    WHERE a.status IN ('started', 'accepted')
+        AND (a.status = 'accepted' OR EXISTS (SELECT 1 FROM staged AS s WHERE s.attempt_id = a.id AND s.run_id = r.id))
+        AND a.id = (SELECT max(id) FROM attempts WHERE run_id = r.id AND status <> 'skipped')
+        AND +j.asset = $1"
+    };
+}
+
 /// The worker of an orphan counts as dead. A lease that ends later than any daemon writes one is of a clock that was wrong, and would never end.
 const ORPHANED: &str = "
     SELECT id, priority, run_at, octet_length(input) + coalesce(octet_length(prompt), 0), min(deaths, 1000000) + 1
@@ -65,21 +78,55 @@ const ORPHANED: &str = "
         AND id NOT IN (SELECT value FROM json_each($5))
     ORDER BY priority DESC, run_at, id LIMIT $3";
 
-pub(super) const CLAIM: &str = "
+/// From the few calls without a verdict to their jobs. Only a run's last call counts: what lies before it is passed.
+pub(super) const BOUGHT_DUE: &str = concat!(
+    "SELECT j.id, j.priority, j.run_at, octet_length(j.input) + coalesce(octet_length(j.prompt), 0), j.deaths",
+    bought!(),
+    " AND +j.status = 'pending' AND +j.run_at <= $2 ORDER BY j.priority DESC, j.run_at, j.id LIMIT $3"
+);
+
+pub(super) const BOUGHT_ORPHANED: &str = concat!(
+    "SELECT j.id, j.priority, j.run_at, octet_length(j.input) + coalesce(octet_length(j.prompt), 0),
+        min(j.deaths, 1000000) + 1",
+    bought!(),
+    " AND +j.status = 'running' AND (+j.lease_until <= $2 OR +j.lease_until > $4)
+        AND j.id NOT IN (SELECT value FROM json_each($5))
+    ORDER BY j.priority DESC, j.run_at, j.id LIMIT $3"
+);
+
+/// What of a claimed job is read. Its triggers bound what a person writes; where they were passed by, a row of half a
+/// gigabyte must not take that much memory with every claim: such an input or prompt is no text then, and spoils its job.
+macro_rules! taken_columns {
+    () => {
+        "id, substr(asset, 1, 200) AS asset, substr(slug, 1, 1000) AS slug, \
+         CASE WHEN octet_length(prompt) > 1000000 THEN CAST(x'ff' AS TEXT) ELSE prompt END AS prompt, \
+         CASE WHEN octet_length(input) > 4000000 THEN CAST(x'ff' AS TEXT) ELSE input END AS input, \
+         substr(provider_override, 1, 200) AS provider_override, runs, max_runs, \
+         substr(started_at, 1, 40) AS started_at, deaths, solo_deaths"
+    };
+}
+
+pub(super) const CLAIM: &str = concat!(
+    "
     UPDATE jobs NOT INDEXED
     SET status = 'running', lease_token = $2, lease_until = $3, lease_owner = $4,
         started_at = coalesce(started_at, $5), updated_at = $5
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'pending' AND run_at <= $5
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
+    RETURNING ",
+    taken_columns!()
+);
 
 /// The last holder ran the job alone where two had died before it ([`ALONE_FROM`]).
-pub(super) const TAKE_OVER: &str = "
+pub(super) const TAKE_OVER: &str = concat!(
+    "
     UPDATE jobs NOT INDEXED
     SET lease_token = $2, lease_until = $3, lease_owner = $4, updated_at = $5,
         deaths = min(deaths, 1000000) + 1, solo_deaths = min(solo_deaths, 1000000) + (deaths >= 2)
     WHERE id IN (SELECT value FROM json_each($1)) AND +status = 'running'
         AND (+lease_until <= $5 OR +lease_until > $6)
-    RETURNING id, asset, slug, prompt, input, provider_override, runs, max_runs, started_at, deaths, solo_deaths";
+    RETURNING ",
+    taken_columns!()
+);
 
 /// Claims what is due. An idle queue is only read: nothing is written where nothing is found.
 pub(super) async fn claim_due(
@@ -90,25 +137,67 @@ pub(super) async fn claim_due(
     // A round that brings nothing but unreadable rows has handed them to a person, so this ends; what stands
     // behind them must not wait for the next look.
     loop {
-        let (claimed, spoiled) = claim_once(writer, readers, request).await?;
+        let (claimed, spoiled) = match claim_once(writer, readers, request, None).await {
+            Err(StoreError::Refused { .. }) => return claim_one_by_one(writer, readers, request).await,
+            other => other?,
+        };
         if !claimed.claims.is_empty() || spoiled == 0 {
             return Ok(claimed);
         }
     }
 }
 
+/// A trigger of somebody's refuses a job that stands among others: it is left where it is, and they are claimed.
+async fn claim_one_by_one(
+    writer: &SqlitePool,
+    readers: &SqlitePool,
+    request: &ClaimRequest,
+) -> Result<Claimed, StoreError> {
+    let mut room = Room::of(request);
+    let mut found = Vec::new();
+    if request.take_over {
+        found.extend(room.choose(candidates(readers, [ORPHANED, BOUGHT_ORPHANED], request).await?));
+    }
+    found.extend(room.choose(candidates(readers, [DUE, BOUGHT_DUE], request).await?));
+    let mut all = Claimed { claims: Vec::new(), one_waits_to_be_alone: room.one_waits_to_be_alone };
+    for job in found {
+        match claim_once(writer, readers, request, Some(job)).await {
+            Ok((claimed, _)) => all.claims.extend(claimed.claims),
+            Err(StoreError::Refused { sentence }) => {
+                tracing::error!(
+                    job.id = job,
+                    error = sentence,
+                    "the database refuses the claim of a job; it is left where it is"
+                );
+            }
+            // What is claimed must start.
+            Err(error) if !all.claims.is_empty() => {
+                tracing::warn!(%error, "the claim ends early");
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
 async fn claim_once(
     writer: &SqlitePool,
     readers: &SqlitePool,
     request: &ClaimRequest,
+    only: Option<i64>,
 ) -> Result<(Claimed, u64), StoreError> {
+    let chosen = |mut jobs: Vec<i64>| {
+        jobs.retain(|job| only.is_none_or(|only| only == *job));
+        jobs
+    };
     let mut room = Room::of(request);
     let orphaned = if request.take_over {
-        room.choose(candidates(readers, ORPHANED, request).await?)
+        chosen(room.choose(candidates(readers, [ORPHANED, BOUGHT_ORPHANED], request).await?))
     } else {
         Vec::new()
     };
-    let due = room.choose(candidates(readers, DUE, request).await?);
+    let due = chosen(room.choose(candidates(readers, [DUE, BOUGHT_DUE], request).await?));
     let one_waits_to_be_alone = room.one_waits_to_be_alone;
     if due.is_empty() && orphaned.is_empty() {
         return Ok((Claimed { claims: Vec::new(), one_waits_to_be_alone }, 0));
@@ -277,16 +366,17 @@ impl<'a> Room<'a> {
     }
 }
 
-/// The first jobs of every wanted asset, as many as its own room could take.
+/// The first jobs of every wanted asset, as many as its own room could take: by the one statement whatever they need,
+/// by the other those alone that wait for what was bought.
 async fn candidates(
     readers: &SqlitePool,
-    sql: &'static str,
+    [any, bought]: [&'static str; 2],
     request: &ClaimRequest,
 ) -> Result<Vec<Candidate>, StoreError> {
     let mut found = Vec::new();
     let held = json!(request.held).to_string();
     for (place, wanted) in request.wanted.iter().enumerate() {
-        let rows = sqlx::query(sql)
+        let rows = sqlx::query(if wanted.only_bought { bought } else { any })
             .bind(wanted.asset.as_str())
             .bind(to_text(request.now))
             .bind(i64::from(wanted.most.min(request.limit)))

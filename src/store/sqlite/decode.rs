@@ -49,6 +49,30 @@ macro_rules! provider_health_columns {
 }
 pub(super) use provider_health_columns;
 
+/// Rows of `provider_health` that may be read: the daemon writes some hundred bytes, and one that somebody made huge
+/// would be read whole with every look. It counts as none, and the next call's verdict replaces it.
+macro_rules! provider_health_is_small {
+    () => {
+        "coalesce(octet_length(last_error), 0) + coalesce(octet_length(last_class), 0) \
+         + coalesce(octet_length(held_fingerprint), 0) + coalesce(octet_length(last_success_at), 0) \
+         + coalesce(octet_length(last_failure_at), 0) + coalesce(octet_length(open_until), 0) \
+         + coalesce(octet_length(paused_until), 0) + coalesce(octet_length(cool_until), 0) \
+         + coalesce(octet_length(probe_until), 0) + octet_length(provider) + octet_length(state) <= 65536"
+    };
+}
+pub(super) use provider_health_is_small;
+
+/// The same of `asset_health`.
+macro_rules! asset_health_is_small {
+    () => {
+        "coalesce(octet_length(last_error), 0) + coalesce(octet_length(primary_last_error), 0) \
+         + coalesce(octet_length(last_success_at), 0) + coalesce(octet_length(last_failure_at), 0) \
+         + coalesce(octet_length(last_resolved_source), 0) + coalesce(octet_length(primary_provider), 0) \
+         + coalesce(octet_length(primary_last_failure_at), 0) + octet_length(asset) <= 262144"
+    };
+}
+pub(super) use asset_health_is_small;
+
 /// The columns of [`asset_health`].
 macro_rules! asset_health_columns {
     () => {

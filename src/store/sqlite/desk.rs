@@ -4,7 +4,8 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use uuid::Uuid;
 
 use super::decode::{
-    self, asset_health_columns, attempt_columns, every, job_columns, provider_health_columns, run_columns,
+    self, asset_health_columns, asset_health_is_small, attempt_columns, every, job_columns,
+    provider_health_columns, provider_health_is_small, run_columns,
 };
 use super::health::{load_provider_health, save_provider_health};
 use crate::domain::breaker::ProviderHealth;
@@ -78,8 +79,7 @@ pub(super) async fn explain_dedupe(
     .fetch_optional(conn)
     .await;
     let other = found.ok().flatten().map_or_else(|| "another job".to_owned(), |id| format!("job {id}"));
-    let why = format!("{other} of {asset} has dedupe key \"{key}\" already; cancel it, or use another key");
-    StoreError::Refused { sentence: why }
+    StoreError::taken(&other, &asset, key)
 }
 
 /// Runs one statement of a person's.
@@ -138,15 +138,26 @@ pub(super) async fn manual_queue(readers: &SqlitePool, limit: u32) -> Result<Vec
 
 /// What is remembered of every asset.
 pub(super) async fn asset_health(readers: &SqlitePool) -> Result<Vec<AssetHealth>, StoreError> {
-    const SQL: &str = concat!("SELECT ", asset_health_columns!(), " FROM asset_health ORDER BY asset");
+    const SQL: &str = concat!(
+        "SELECT ",
+        asset_health_columns!(),
+        " FROM asset_health WHERE ",
+        asset_health_is_small!(),
+        " ORDER BY asset"
+    );
     let rows = sqlx::query(SQL).fetch_all(readers).await?;
     Ok(every(&rows, "asset_health", decode::asset_health))
 }
 
 /// What is remembered of every provider.
 pub(super) async fn provider_health(readers: &SqlitePool) -> Result<Vec<ProviderHealth>, StoreError> {
-    const SQL: &str =
-        concat!("SELECT ", provider_health_columns!(), " FROM provider_health ORDER BY provider");
+    const SQL: &str = concat!(
+        "SELECT ",
+        provider_health_columns!(),
+        " FROM provider_health WHERE ",
+        provider_health_is_small!(),
+        " ORDER BY provider"
+    );
     let rows = sqlx::query(SQL).fetch_all(readers).await?;
     Ok(every(&rows, "provider_health", decode::provider_health))
 }
@@ -161,7 +172,11 @@ pub(super) async fn pause(
     let mut tx = writer.begin_with(WRITE).await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
     health.paused_until = until;
-    save_provider_health(&mut tx, &health, now).await?;
+    if !save_provider_health(&mut tx, &health, now).await? {
+        return Err(StoreError::Refused {
+            sentence: "unknown provider; SELECT name FROM providers".to_owned(),
+        });
+    }
     tx.commit().await?;
     Ok(())
 }
@@ -175,7 +190,11 @@ pub(super) async fn reset(
     let mut tx = writer.begin_with(WRITE).await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
     health.reset();
-    save_provider_health(&mut tx, &health, now).await?;
+    if !save_provider_health(&mut tx, &health, now).await? {
+        return Err(StoreError::Refused {
+            sentence: "unknown provider; SELECT name FROM providers".to_owned(),
+        });
+    }
     tx.commit().await?;
     Ok(())
 }

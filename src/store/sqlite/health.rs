@@ -2,7 +2,9 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::decode::{self, asset_health_columns, provider_health_columns};
+use super::decode::{
+    self, asset_health_columns, asset_health_is_small, provider_health_columns, provider_health_is_small,
+};
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::health::AssetHealth;
 use crate::domain::name::{AssetName, ProviderName};
@@ -14,8 +16,12 @@ pub(super) async fn load_provider_health(
     conn: &mut SqliteConnection,
     provider: &ProviderName,
 ) -> Result<ProviderHealth, StoreError> {
-    const SQL: &str =
-        concat!("SELECT ", provider_health_columns!(), " FROM provider_health WHERE provider = $1");
+    const SQL: &str = concat!(
+        "SELECT ",
+        provider_health_columns!(),
+        " FROM provider_health WHERE provider = $1 AND ",
+        provider_health_is_small!()
+    );
     let row = sqlx::query(SQL).bind(provider.as_str()).fetch_optional(conn).await?;
     match row {
         Some(row) => decode::provider_health(&row),
@@ -23,17 +29,20 @@ pub(super) async fn load_provider_health(
     }
 }
 
-/// Writes everything that is remembered of a provider.
+/// Writes everything that is remembered of a provider. Where somebody has deleted its mirror, the schema would refuse
+/// its row, and with it the verdict that it comes with: such a provider is remembered again when the mirrors are
+/// written anew, at the next start or reload. Says whether it was written.
 pub(super) async fn save_provider_health(
     conn: &mut SqliteConnection,
     health: &ProviderHealth,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     const SQL: &str = concat!(
         "INSERT INTO provider_health (",
         provider_health_columns!(),
         ", updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+         WHERE EXISTS (SELECT 1 FROM providers WHERE name = $1)
          ON CONFLICT (provider) DO UPDATE SET state = excluded.state,
              consecutive_failures = excluded.consecutive_failures,
              last_success_at = excluded.last_success_at, last_failure_at = excluded.last_failure_at,
@@ -43,7 +52,7 @@ pub(super) async fn save_provider_health(
              probe_until = excluded.probe_until, held_class = excluded.held_class,
              held_fingerprint = excluded.held_fingerprint, updated_at = excluded.updated_at"
     );
-    sqlx::query(SQL)
+    let written = sqlx::query(SQL)
         .bind(health.provider.as_str())
         .bind(health.state.as_str())
         .bind(i64::from(health.consecutive_failures))
@@ -62,7 +71,7 @@ pub(super) async fn save_provider_health(
         .bind(to_text(now))
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(written.rows_affected() > 0)
 }
 
 /// What is remembered of `asset`; [`AssetHealth::unknown`] where there is nothing.
@@ -70,7 +79,12 @@ pub(super) async fn load_asset_health(
     conn: &mut SqliteConnection,
     asset: &AssetName,
 ) -> Result<AssetHealth, StoreError> {
-    const SQL: &str = concat!("SELECT ", asset_health_columns!(), " FROM asset_health WHERE asset = $1");
+    const SQL: &str = concat!(
+        "SELECT ",
+        asset_health_columns!(),
+        " FROM asset_health WHERE asset = $1 AND ",
+        asset_health_is_small!()
+    );
     let row = sqlx::query(SQL).bind(asset.as_str()).fetch_optional(conn).await?;
     match row {
         Some(row) => decode::asset_health(&row),

@@ -20,6 +20,7 @@ use crate::store::ledger::{
 
 use super::glance;
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
+use super::pace;
 use super::spending;
 use super::staged;
 
@@ -103,24 +104,35 @@ pub(super) async fn record(
     let mut events: Vec<&HealthEvent> = Vec::new();
     let mut fresh: Vec<&AttemptResult> = Vec::new();
     let mut ends: Vec<(usize, &RunEnd)> = Vec::new();
+    let mut freed: Vec<(&ProviderName, Probe)> = Vec::new();
     for (place, (entry, answer)) in entries.iter().zip(&mut answers).enumerate() {
         match entry {
             // One after another, so that those of one transaction are held to a budget together.
             Entry::Begin { token, facts, reservation } => {
-                *answer = begin(&mut tx, token, facts, reservation).await?;
+                *answer = begin(&mut tx, (token, facts), reservation, now).await?;
             }
+            Entry::Enter(facts) => {
+                *answer = match pace::no_room(&mut tx, facts, now).await? {
+                    Some(no_room) => Recorded::NoRoom(no_room),
+                    None => pace::enter(&mut tx, facts, now).await?,
+                };
+            }
+            Entry::Reenter(facts) => pace::reenter(&mut tx, facts).await?,
             Entry::Accept { attempt, job, operation, request_id } => {
                 accept(&mut tx, (*attempt, *job), operation, request_id.as_deref()).await?;
             }
             Entry::Abandon { attempt, job } => abandon(&mut tx, *attempt, *job, now).await?,
+            Entry::FreeProbe { provider, probe } => freed.push((provider, *probe)),
             Entry::Stage(staging) => *answer = staged::stage(&mut tx, staging, now).await?,
             Entry::Settle(result) => {
+                pace::leave(&mut tx, &result.facts, now).await?;
                 if book(&mut tx, result, &mut fresh).await? {
                     events.extend(&result.event);
                 }
             }
             Entry::Finish(end) => {
                 for result in &end.attempts {
+                    pace::leave(&mut tx, &result.facts, now).await?;
                     if book(&mut tx, result, &mut fresh).await? {
                         events.extend(&result.event);
                     }
@@ -145,7 +157,7 @@ pub(super) async fn record(
     staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
     notify(&mut tx, &kept, now).await?;
-    let health = remember_providers(&mut tx, &events, now).await?;
+    let health = remember_providers(&mut tx, &events, &freed, now).await?;
     tx.commit().await?;
     Ok(Written { answers, health })
 }
@@ -160,7 +172,7 @@ pub(super) async fn take_probe(
 ) -> Result<ProviderHealth, StoreError> {
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let mut health = load_provider_health(&mut tx, provider).await?;
-    if health.take_probe(probe.job, now, probe.until, fingerprint) {
+    if health.take_probe(probe, now, fingerprint) {
         save_provider_health(&mut tx, &health, now).await?;
     }
     tx.commit().await?;
@@ -169,13 +181,16 @@ pub(super) async fn take_probe(
 
 async fn begin(
     tx: &mut SqliteConnection,
-    token: &LeaseToken,
-    facts: &AttemptFacts,
+    (token, facts): (&LeaseToken, &AttemptFacts),
     reservation: &Reservation,
+    now: Timestamp,
 ) -> Result<Recorded, StoreError> {
     let (provider, at) = (&facts.provider, facts.started_at);
     if let Some(used_up) = spending::used_up(tx, reservation, provider, at).await? {
         return Ok(Recorded::OverBudget(used_up));
+    }
+    if let Some(no_room) = pace::no_room(tx, facts, now).await? {
+        return Ok(Recorded::NoRoom(no_room));
     }
     let id: Option<i64> = sqlx::query_scalar(BEGIN)
         .bind(facts.run.0)
@@ -193,6 +208,7 @@ async fn begin(
         .await?;
     let Some(id) = id else { return Ok(Recorded::LeaseGone) };
     spending::reserve(tx, reservation, provider, at).await?;
+    pace::enter(tx, facts, now).await?;
     Ok(Recorded::Begun(AttemptId(id)))
 }
 
@@ -412,17 +428,28 @@ async fn remember_assets(
 async fn remember_providers(
     tx: &mut SqliteConnection,
     events: &[&HealthEvent],
+    freed: &[(&ProviderName, Probe)],
     now: Timestamp,
 ) -> Result<Vec<ProviderHealth>, StoreError> {
     let mut by_provider: BTreeMap<&ProviderName, Vec<&HealthEvent>> = BTreeMap::new();
     for event in events {
         by_provider.entry(&event.provider).or_default().push(event);
     }
+    for (provider, _) in freed {
+        by_provider.entry(provider).or_default();
+    }
     let mut changed = Vec::with_capacity(by_provider.len());
     for (provider, events) in by_provider {
         let mut health = load_provider_health(tx, provider).await?;
+        let mut is_news = !events.is_empty();
         events.into_iter().for_each(|event| health.remember(event));
-        save_provider_health(tx, &health, now).await?;
+        // A verdict is heard first: where the probe has one, there is nothing left to free.
+        for (_, probe) in freed.iter().filter(|(whose, _)| *whose == provider) {
+            is_news |= health.free_probe(*probe);
+        }
+        if is_news {
+            save_provider_health(tx, &health, now).await?;
+        }
         changed.push(health);
     }
     Ok(changed)
@@ -439,12 +466,15 @@ async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> 
     Ok(())
 }
 
-/// Notices that were sent or have nothing to tell any more, and ticks that are not the last of their schedule.
-const FORGOTTEN: [&str; 2] = [
+/// Notices that were sent or have nothing to tell any more, ticks that are not the last of their schedule, and calls of
+/// providers that were not called since.
+const FORGOTTEN: [&str; 3] = [
     "DELETE FROM notices WHERE created_at < $1
          AND (sent_at < $1 OR NOT EXISTS (SELECT 1 FROM jobs WHERE id = notices.job_id))",
     "DELETE FROM recurring_ticks WHERE created_at < $1
          AND tick < (SELECT max(tick) FROM recurring_ticks AS other WHERE other.schedule = recurring_ticks.schedule)",
+    "DELETE FROM provider_calls WHERE started_at < $1
+         AND NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id AND status = 'running')",
 ];
 
 /// Deletes settled jobs that nobody waits for, a batch at a time.

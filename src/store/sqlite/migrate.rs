@@ -21,12 +21,13 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 const LOCK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Every migration, oldest first. Numbered, forward only, never edited once released.
-const FILES: [(i64, &str, &str); 7] = [
+const FILES: [(i64, &str, &str); 8] = [
     (1, "tables", include_str!("../../../migrations/sqlite/0001_tables.sql")),
     (2, "defences", include_str!("../../../migrations/sqlite/0002_defences.sql")),
     (3, "views", include_str!("../../../migrations/sqlite/0003_views.sql")),
     (4, "budgets", include_str!("../../../migrations/sqlite/0004_budgets.sql")),
     (5, "staged", include_str!("../../../migrations/sqlite/0005_staged.sql")),
+    (6, "pace", include_str!("../../../migrations/sqlite/0006_pace.sql")),
     (9, "idempotency", include_str!("../../../migrations/sqlite/0009_idempotency.sql")),
     (10, "page", include_str!("../../../migrations/sqlite/0010_page.sql")),
 ];

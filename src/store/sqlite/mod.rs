@@ -5,6 +5,7 @@ mod care;
 mod claim;
 mod decode;
 mod desk;
+mod forsaken;
 mod glance;
 mod health;
 mod ledger;
@@ -12,6 +13,7 @@ pub mod migrate;
 pub mod mirror;
 mod once;
 pub mod open;
+mod pace;
 #[cfg(test)]
 mod plans;
 mod runs;
@@ -33,14 +35,15 @@ use crate::domain::budget::Spending;
 use crate::domain::health::AssetHealth;
 use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
+use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
     Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Files, Found, JobFilter, JobRow, JobSearch,
-    JobStory, ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Store, StoreError,
-    Written,
+    JobStory, ManualRow, NewJob, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Stale, Store,
+    StoreError, Written,
 };
 
 use migrate::Migrated;
@@ -115,6 +118,19 @@ impl Store for SqliteStore {
         spending::spending(&self.pools.readers, at).await
     }
 
+    async fn settle_forsaken(&self, ended_before: Timestamp, now: Timestamp) -> Result<u64, StoreError> {
+        forsaken::settle(&self.pools.writer, &self.pools.readers, ended_before, now).await
+    }
+
+    async fn usages(
+        &self,
+        asked: &[(ProviderName, Pace)],
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<Vec<Usage>, StoreError> {
+        pace::usages(&self.pools.readers, asked, owner, now).await
+    }
+
     async fn take_probe(
         &self,
         provider: &ProviderName,
@@ -161,7 +177,7 @@ impl Store for SqliteStore {
         ledger::prune(&self.pools.writer, before, limit).await
     }
 
-    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+    async fn stale_staged(&self, before: Timestamp, limit: u32) -> Result<Vec<Stale>, StoreError> {
         staged::stale(&self.pools.readers, before, limit).await
     }
 

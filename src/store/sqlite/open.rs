@@ -2,7 +2,10 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -22,6 +25,9 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The writer's page cache, in KiB with a minus sign: what a batch of a thousand jobs touches in a queue of millions.
 /// Memory is taken only as it is used.
 const WRITER_CACHE: &str = "-16384";
+
+/// For its owner and the group, less the umask: the queue holds prompts, which are nobody else's to read.
+const FILE_MODE: u32 = 0o660;
 
 /// What the write-ahead log is cut back to after a checkpoint, in bytes.
 const WAL_LIMIT: &str = "67108864";
@@ -65,13 +71,16 @@ impl Pools {
 pub async fn open(path: &Path) -> Result<Pools, StoreError> {
     create_if_missing(path)?;
     let options = options(path);
+    let suspect = Arc::new(AtomicBool::new(false));
+    let suspected = Arc::clone(&suspect);
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .after_release(|conn, _| Box::pin(is_outside_a_transaction(conn)))
+        .after_connect(move |conn, _| Box::pin(check(conn, Arc::clone(&suspected))))
+        .after_release(move |conn, _| Box::pin(is_sound(conn, Arc::clone(&suspect))))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await?;
     refuse_old_sqlite(&writer).await?;
@@ -89,13 +98,29 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
 }
 
 /// A full disk or one that fails ends a transaction by itself. The rollback that comes after finds none, and the
-/// connection would count as within one for ever: it is replaced by another.
-async fn is_outside_a_transaction(conn: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+/// connection would count as within one for ever: it is replaced by another, which is suspect.
+async fn is_sound(conn: &mut SqliteConnection, suspect: Arc<AtomicBool>) -> Result<bool, sqlx::Error> {
     if conn.is_in_transaction() {
         // Waits for a rollback that is under way.
         conn.ping().await?;
     }
-    Ok(!conn.is_in_transaction())
+    suspect.fetch_or(conn.is_in_transaction(), Ordering::Relaxed);
+    Ok(!suspect.load(Ordering::Relaxed))
+}
+
+/// Where a file cannot be opened for writing, SQLite opens it for reading and says nothing; the connection would not
+/// write when the disk is mended either. One that was opened in such trouble is replaced until there is one that writes.
+async fn check(conn: &mut SqliteConnection, suspect: Arc<AtomicBool>) -> Result<(), sqlx::Error> {
+    if suspect.load(Ordering::Relaxed) {
+        suspect.store(is_read_only(conn).await, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// Asks for the right to write, and has nothing to write where vacuuming is not incremental.
+async fn is_read_only(conn: &mut SqliteConnection) -> bool {
+    let asked = sqlx::query("PRAGMA incremental_vacuum(1)").execute(conn).await;
+    matches!(asked.map_err(StoreError::from), Err(StoreError::Disk(_)))
 }
 
 /// SQLite folds the log into the file when the last connection closes, if that one can write. A reader's handle may
@@ -129,7 +154,7 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
 /// member of the group could enqueue. An existing file is not touched: closing a second descriptor of it would
 /// drop the locks this process holds.
 fn create_if_missing(path: &Path) -> Result<(), StoreError> {
-    match OpenOptions::new().write(true).create_new(true).open(path) {
+    match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(StoreError::file(path, error)),
@@ -222,6 +247,17 @@ mod tests {
         assert!(sqlx::query(write).execute(&pools.readers).await.is_err(), "a reader cannot write");
         assert!(sqlx::query(write).execute(&pools.writer).await.is_ok());
         pools.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_new_database_is_not_for_everybody_to_read() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backstop.db");
+        open(&path).await.expect("opens").close().await;
+        let mode = std::fs::metadata(&path).expect("there").permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{mode:o}");
+        assert_eq!(mode & 0o600, 0o600, "{mode:o}");
     }
 
     #[tokio::test]

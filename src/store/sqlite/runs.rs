@@ -30,13 +30,15 @@ pub(super) const OPEN_RUNS: &str = "
     RETURNING id, job_id, number";
 
 const ADOPTED_RUNS: &str = "
-    SELECT r.id, r.job_id, r.number, CASE WHEN octet_length(r.chain) <= 65536 THEN r.chain END AS chain,
+    SELECT r.id, r.job_id, r.number, r.override, CASE WHEN octet_length(r.chain) <= 65536 THEN r.chain END AS chain,
         (SELECT count(*) FROM attempts AS a WHERE a.run_id = r.id) AS attempts
     FROM json_each($1) AS j JOIN runs AS r ON r.job_id = j.value
     WHERE r.finished_at IS NULL";
 
 const PAST_ATTEMPTS: &str = "
-    SELECT a.id, a.run_id, a.position, a.provider, a.status, a.class, a.error, a.operation, a.fingerprint,
+    SELECT a.id, a.run_id, a.position, substr(a.provider, 1, 200) AS provider, substr(a.status, 1, 40) AS status,
+        substr(a.class, 1, 40) AS class, substr(a.error, 1, 4000) AS error, substr(a.operation, 1, 4000) AS operation,
+        substr(a.fingerprint, 1, 400) AS fingerprint,
         s.key, s.output
     FROM json_each($1) AS r JOIN attempts AS a ON a.run_id = r.value
     LEFT JOIN staged AS s ON s.attempt_id = a.id AND s.run_id = a.run_id AND octet_length(s.output) <= 1048576
@@ -77,12 +79,15 @@ pub(super) async fn open(
         .bind(to_text(request.now))
         .fetch_all(&mut **tx)
         .await?;
+    let wishes: HashMap<i64, Option<String>> =
+        jobs.iter().map(|Taken { job, .. }| (job.id.0, job.provider_override.clone())).collect();
     let mut runs: HashMap<i64, OpenRun> = HashMap::with_capacity(jobs.len());
     for row in &opened {
         let job: i64 = row.try_get(1)?;
         let links = links.get(&job).cloned().unwrap_or_default();
-        let run = OpenRun { id: RunId(row.try_get(0)?), number: row.try_get(2)?, links, past: Vec::new() };
-        runs.insert(job, run);
+        let (id, number, wish) =
+            (RunId(row.try_get(0)?), row.try_get(2)?, wishes.get(&job).cloned().flatten());
+        runs.insert(job, OpenRun { id, number, links, wish, past: Vec::new() });
     }
     adopt_runs(tx, &jobs, &mut runs, spoiled).await?;
     let mut refusals = refusals(tx, &jobs, &runs).await?;
@@ -161,6 +166,7 @@ fn adopted_run(row: &SqliteRow) -> Result<OpenRun, String> {
         id: RunId(row.try_get("id").map_err(unreadable)?),
         number: row.try_get("number").map_err(unreadable)?,
         links: links.ok_or("the chain of its open run is no list of labels")?,
+        wish: row.try_get("override").map_err(unreadable)?,
         past: Vec::new(),
     })
 }

@@ -19,11 +19,13 @@ pub(super) const OF_A_CALL: &str = "
     FROM json_each($1) AS own JOIN spending AS s
         ON s.period = own.value ->> 0 AND s.scope = own.value ->> 1 AND s.name = own.value ->> 2";
 
+/// A counter below zero, which only a hand that ignores the checks can write, would refuse the verdict of every call.
 pub(super) const RESERVE: &str = "
     INSERT INTO spending (period, scope, name, reserved_micros)
     SELECT value ->> 0, value ->> 1, value ->> 2, $2 FROM json_each($1) WHERE true
     ON CONFLICT (period, scope, name) DO UPDATE
-        SET reserved_micros = min(reserved_micros, 1000000000000000000) + excluded.reserved_micros";
+        SET reserved_micros = max(0, min(reserved_micros, 1000000000000000000)) + excluded.reserved_micros,
+            spent_micros = max(0, spent_micros)";
 
 /// What a call's four counters are named by: JSON rows of period, scope and name.
 fn keys(reservation: &Reservation, provider: &ProviderName, at: Timestamp) -> String {

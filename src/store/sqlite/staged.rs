@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
 
+use super::decode;
+use crate::domain::job::JobId;
+use crate::domain::name::AssetName;
 use crate::domain::time::{Timestamp, to_text};
 use crate::store::error::StoreError;
-use crate::store::ledger::{Recorded, RunEnd, Staging};
+use crate::store::ledger::{Recorded, RunEnd, Staging, Stale};
 
 /// Fenced like an intent: a worker that has lost the job uploads nothing for it.
 pub(super) const STAGE: &str = "
@@ -17,10 +20,11 @@ pub(super) const STAGE: &str = "
 pub(super) const UNSTAGE: &str = "DELETE FROM staged WHERE key IN (SELECT value FROM json_each($1))";
 
 /// A run that is open may still deliver the file. An address that ends with the key is the file's own: delivered
-/// after all, it is nobody's to take away, whatever somebody wrote into this table.
+/// after all, it is nobody's to take away, whatever somebody wrote into this table. What no key of ours looks like is
+/// passed over, so that it can neither fail the sweep nor stand in its way.
 pub(super) const STALE: &str = "
-    SELECT key FROM staged
-    WHERE created_at < $1
+    SELECT key, job_id, (SELECT substr(asset, 1, 200) FROM jobs WHERE jobs.id = staged.job_id) FROM staged
+    WHERE created_at < $1 AND octet_length(key) <= 300 AND key NOT GLOB '*[^-a-z0-9/.]*'
         AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = staged.run_id AND finished_at IS NULL)
         AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = staged.job_id
                         AND substr(url, -length(staged.key)) = staged.key)
@@ -59,9 +63,14 @@ pub(super) async fn stale(
     readers: &SqlitePool,
     before: Timestamp,
     limit: u32,
-) -> Result<Vec<String>, StoreError> {
+) -> Result<Vec<Stale>, StoreError> {
     let rows = sqlx::query(STALE).bind(to_text(before)).bind(limit).fetch_all(readers).await?;
-    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    let stale = |row: &SqliteRow| {
+        let asset = decode::lossy(row, 2)?.and_then(|asset| AssetName::parse(&asset).ok());
+        let job = JobId(row.try_get(1)?);
+        Ok(Stale { key: row.try_get(0)?, owner: asset.map(|asset| (asset, job)) })
+    };
+    rows.iter().map(stale).collect()
 }
 
 /// Forgets staged keys.

@@ -73,6 +73,7 @@ impl Subject for SqliteSubject {
             Table::Ticks => "SELECT * FROM recurring_ticks ORDER BY schedule, tick",
             Table::Spending => "SELECT * FROM spending ORDER BY period, scope, name",
             Table::Staged => "SELECT * FROM staged ORDER BY key",
+            Table::Calls => "SELECT * FROM provider_calls ORDER BY id",
         };
         let rows = sqlx::query(all).fetch_all(&self.store.pools.readers).await.expect("reads");
         let mut rows: Vec<Row> = rows.iter().map(columns).collect();

@@ -135,7 +135,7 @@ fn status(typed: &str) -> Result<JobStatus, Problem> {
 }
 
 /// A job as programs see it: its row, a sentence wherever the row has none yet, and where its file is served here.
-pub(super) fn seen(shelves: &Shelves, job: &JobRow) -> Value {
+pub(super) fn seen(shelves: &Shelves<'_>, job: &JobRow) -> Value {
     let mut seen = json!(job);
     if let Some(fields) = seen.as_object_mut() {
         fields.insert("message".to_owned(), json!(desk::ask::headline(job)));

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::Address;
 use super::jobs::{number, seen};
 use crate::daemon::desk::Handed;
-use crate::web::brought::{self, InPath, too_large, whole};
+use crate::web::brought::{self, InPath, too_large, whole, whole_file};
 use crate::web::problem::Problem;
 use crate::web::{LARGEST_BODY, Site};
 
@@ -72,7 +72,7 @@ async fn handed(request: Request, kind: &str) -> Result<Handed, Problem> {
                 format!("say by a Content-Type what is handed in: a file's own, or JSON: {EXPECTED}");
             Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, sentence))
         }
-        _ => file(whole(request.into_body(), LARGEST_FILE).await?),
+        _ => file(whole_file(request, LARGEST_FILE).await?),
     }
 }
 

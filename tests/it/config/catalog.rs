@@ -59,6 +59,8 @@ fn entries() -> Vec<CatalogEntry> {
         retired: None,
         timeout: None,
         concurrency: None,
+        calls_per_minute: None,
+        calls_per_hour: None,
         limits: None,
         price_micros: 0,
         options: Map::new(),
@@ -76,6 +78,7 @@ fn entries() -> Vec<CatalogEntry> {
         entry("gemini-3.1-flash-image", "gemini-image", Medium::Image, &gemini),
         CatalogEntry {
             title: "Lummi".to_owned(),
+            calls_per_minute: Some(10),
             model: None,
             ..entry("lummi", "lummi", Medium::Image, &["LUMMI_API_KEY"])
         },

@@ -213,6 +213,34 @@ fn calls_in_flight_are_as_many_as_the_vendor_lets_in() {
 }
 
 #[test]
+fn a_pace_is_the_vendors_or_the_operators_and_makers_that_wait_for_nothing_have_none() {
+    let of = |text: &str, label: &str| provider(&loaded(text), label).pace.map(|pace| pace.to_string());
+    let check = |text: &str, label: &str, expected: &str| {
+        assert_eq!(of(text, label).as_deref(), Some(expected), "{text}");
+    };
+    check("", "veo-2", "24 at once");
+    check("", "lummi", "8 at once, 10 a minute");
+    check("[providers.lummi]\ncalls_per_minute = 100\n", "lummi", "8 at once, 100 a minute");
+    check(
+        "[providers.lummi]\ncalls_per_hour = 50\nconcurrency = 1\n",
+        "lummi",
+        "1 at once, 10 a minute, 50 an hour",
+    );
+    check("", "command", "4 at once");
+    assert_eq!((of("", "title-card"), of("", "template")), (None, None));
+    check("[providers.title-card]\nconcurrency = 2\n", "title-card", "2 at once");
+    let none = super::said(super::load_text("[providers.lummi]\ncalls_per_minute = 0\n"));
+    assert_eq!(none, ["providers.lummi.calls_per_minute: must be a whole number from 1 to 10000; it is 0"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("backstop.toml");
+    std::fs::write(&file, "[providers.template]\ncalls_per_hour = 1\n").expect("written");
+    let sources = Sources { file: Some(file), ..Sources::default() };
+    let mistakes = load(&sources, backstop::providers::catalog(), now()).expect_err("what waits for nothing");
+    let expected = "providers.template.calls_per_hour: protocol template is not limited; leave the key out";
+    assert!(mistakes.to_string().contains(expected), "{mistakes}");
+}
+
+#[test]
 fn another_protocol_takes_nothing_but_name_and_key_from_the_catalog() {
     let config = loaded(
         "[providers.gemini-imagen-3]\nprotocol = \"openai-images\"\nmodel = \"m\"\nbase_url = \"https://r.example.org\"\n",

@@ -340,7 +340,7 @@ fn what_a_provider_is() {
     let lummi = |line: &str, expected: &str| check(&format!("[providers.lummi]\n{line}\n"), expected);
     lummi(
         "quality = \"high\"",
-        "providers.lummi.quality: unknown key; the keys known here are api_key, base_url, budget, \
+        "providers.lummi.quality: unknown key; the keys known here are api_key, base_url, budget, calls_per_hour, calls_per_minute, \
          concurrency, medium, model, on_unknown, price, protocol, retries, timeout, title, trip_after",
     );
     lummi("price = -1", "providers.lummi.price: must be a number from 0 to 10000; it is -1");

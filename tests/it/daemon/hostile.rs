@@ -1,5 +1,10 @@
 //! Rows that no program of ours wrote: each spoils itself at most, and nobody else.
 
+mod mid_run;
+mod replies;
+mod sizes;
+mod staged;
+
 use super::vendor::Vendor;
 use super::{Place, texts};
 

@@ -1,7 +1,10 @@
 //! The daemon from within, with a vendor and a vault that misbehave on demand.
 
+mod bought;
 mod clocks;
 mod ownership;
+mod probes;
+mod refused;
 mod vault;
 
 use std::collections::HashMap;
@@ -372,6 +375,7 @@ async fn only_what_is_held_is_renewed_of_a_claim() {
         chain: asset.expect("configured").chain.clone(),
         most,
         shares: None,
+        only_bought: false,
     };
     let request = ClaimRequest {
         now,

@@ -205,6 +205,33 @@ fn a_job_that_many_workers_died_of_goes_to_a_person_with_its_calls_settled() {
 }
 
 #[test]
+fn a_daemon_that_was_killed_without_a_job_leaves_no_lock_file_for_ever() {
+    let vendor = Vendor::holding();
+    let place = place("lease = \"1h\"", &vendor);
+    let locks = || {
+        let names = std::fs::read_dir(place.file(""))
+            .expect("the folder")
+            .map(|entry| entry.expect("read").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with(".backstop-worker-")).count()
+    };
+    place.serve().kill();
+    place.serve().kill();
+    let living = place.serve();
+    super::until("it looks after the dead", || locks() == 1);
+    // A dead one that holds a job is needed as a proof until the job is taken over; the living one stays.
+    place.enqueue("held");
+    vendor.is_called(1);
+    assert!(place.drain().success());
+    assert_eq!(locks(), 1);
+    place.finds("SELECT status, deaths FROM jobs", "running|0");
+    living.kill();
+    vendor.release();
+    assert!(place.drain().success());
+    assert_eq!(locks(), 0);
+    place.finds("SELECT deaths FROM jobs", "0");
+}
+
+#[test]
 fn a_verdict_waits_for_a_shell_that_holds_the_database() {
     let vendor = Vendor::holding();
     let place = place("lease = \"1h\"", &vendor);

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::run;
+use super::{run, says_again};
 use crate::daemon::vendor::Vendor;
 use crate::daemon::{Killed, Place, texts, within};
 
 /// A shell that has run these statements and keeps its transaction open until it is dropped.
-fn holding(place: &Place, statements: &str) -> Killed {
+pub(super) fn holding(place: &Place, statements: &str) -> Killed {
     let mut shell: Child = Command::new("sqlite3")
         .args(["-batch", "-cmd", ".timeout 10000"])
         .arg(place.file("backstop.db"))
@@ -37,8 +37,8 @@ fn a_shell_that_locks_the_database_for_longer_than_we_wait_is_waited_out() {
     house.is_called(1);
     let shell = holding(&place, "BEGIN EXCLUSIVE");
     house.release();
-    // Said after the busy time-out is over.
-    daemon.says("the ledger waits for the database");
+    // Said after the busy time-out is over, each time.
+    says_again(&daemon, "the ledger waits for the database", 2);
     drop(shell);
     place.shows("SELECT status, provider, fallback_used FROM jobs", "done|house|0");
     place.finds("SELECT coalesce(max(consecutive_failures), 0) FROM provider_health", "0");

@@ -10,10 +10,11 @@ use crate::domain::time::{Timestamp, from_text};
 #[derive(Debug, Clone)]
 pub(super) enum Deed {
     Passes { seconds: u16 },
-    Claims { worker: usize, most: u32, limit: u32 },
+    Claims { worker: usize, most: u32, limit: u32, only_bought: bool },
     Renews { worker: usize },
     Crashes { worker: usize, certain: bool },
     Writes { entries: Vec<Choice> },
+    Settles { age: u16 },
     TakesProbe { provider: usize, job: i64, seconds: u16 },
     Says(Said),
 }
@@ -21,11 +22,14 @@ pub(super) enum Deed {
 /// One entry of the ledger, about a claim or a call that lies so far back.
 #[derive(Debug, Clone)]
 pub(super) enum Choice {
-    Begin { back: usize },
+    Begin { back: usize, bounded: bool },
+    Enter { back: usize },
+    Reenter { back: usize },
     Accept { back: usize },
     Abandon { back: usize },
     Stage { back: usize },
-    Settle { back: usize, free: bool, failure: Option<FailureClass> },
+    FreeProbe { back: usize },
+    Settle { back: usize, free: bool, failure: Option<FailureClass>, probe: Option<usize> },
     Finish { back: usize, ending: Ending, delivers: bool, refuses: bool },
 }
 
@@ -61,13 +65,15 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
     let worker = 0_usize..3;
     prop_oneof![
         3 => prop_oneof![1_u16..30, 30_u16..200].prop_map(|seconds| Deed::Passes { seconds }),
-        6 => (worker.clone(), 0_u32..4, 1_u32..5)
-            .prop_map(|(worker, most, limit)| Deed::Claims { worker, most, limit }),
+        6 => (worker.clone(), 0_u32..4, 1_u32..5, proptest::bool::weighted(0.2)).prop_map(
+            |(worker, most, limit, only_bought)| Deed::Claims { worker, most, limit, only_bought }
+        ),
         2 => worker.clone().prop_map(|worker| Deed::Renews { worker }),
         1 => (worker, any::<bool>()).prop_map(|(worker, certain)| Deed::Crashes { worker, certain }),
         12 => proptest::collection::vec(entry(), 1..4).prop_map(|entries| Deed::Writes { entries }),
-        1 => (0_usize..2, job(), 1_u16..200)
+        2 => (0_usize..2, job(), 1_u16..200)
             .prop_map(|(provider, job, seconds)| Deed::TakesProbe { provider, job, seconds }),
+        1 => (0_u16..200).prop_map(|age| Deed::Settles { age }),
         12 => said().prop_map(Deed::Says),
     ]
 }
@@ -75,12 +81,15 @@ pub(super) fn deed() -> impl Strategy<Value = Deed> {
 fn entry() -> impl Strategy<Value = Choice> {
     let back = || 0_usize..4;
     prop_oneof![
-        4 => back().prop_map(|back| Choice::Begin { back }),
+        4 => (back(), any::<bool>()).prop_map(|(back, bounded)| Choice::Begin { back, bounded }),
+        2 => back().prop_map(|back| Choice::Enter { back }),
+        1 => back().prop_map(|back| Choice::Reenter { back }),
         2 => back().prop_map(|back| Choice::Accept { back }),
         1 => back().prop_map(|back| Choice::Abandon { back }),
         2 => back().prop_map(|back| Choice::Stage { back }),
-        4 => (back(), any::<bool>(), option::weighted(0.8, failure()))
-            .prop_map(|(back, free, failure)| Choice::Settle { back, free, failure }),
+        1 => (0_usize..2).prop_map(|back| Choice::FreeProbe { back }),
+        4 => (back(), any::<bool>(), option::weighted(0.8, failure()), option::weighted(0.3, 0_usize..2))
+            .prop_map(|(back, free, failure, probe)| Choice::Settle { back, free, failure, probe }),
         4 => (back(), ending(), any::<bool>(), any::<bool>()).prop_map(|(back, ending, delivers, refuses)| {
             Choice::Finish { back, ending, delivers, refuses }
         }),

@@ -69,7 +69,10 @@ impl Queue {
     async fn begun(&self, job: i64) -> AttemptId {
         match self.begin(job, Budget::default(), PRICE).await {
             Recorded::Begun(row) => row,
-            other @ (Recorded::Written | Recorded::LeaseGone | Recorded::OverBudget(_)) => {
+            other @ (Recorded::Written
+            | Recorded::LeaseGone
+            | Recorded::OverBudget(_)
+            | Recorded::NoRoom(_)) => {
                 panic!("{other:?}")
             }
         }
@@ -110,13 +113,14 @@ fn facts(job: i64, started_at: Timestamp) -> AttemptFacts {
         model: None,
         fingerprint: "f".to_owned(),
         started_at,
+        slot: None,
     }
 }
 
 fn begin(job: i64, provider_budget: Budget, micros: i64, at: Timestamp) -> Entry {
     let asset = AssetName::parse("hero-image").expect("valid");
     let reservation = Reservation { asset, micros, provider_budget, asset_budget: Budget::default() };
-    Entry::Begin { token: LeaseToken(TOKEN.to_owned()), facts: facts(job, at), reservation }
+    Entry::Begin { token: LeaseToken(TOKEN.to_owned()), facts: Box::new(facts(job, at)), reservation }
 }
 
 fn verdict(row: Option<AttemptId>, job: i64, status: &'static str, cost_micros: i64) -> AttemptResult {
@@ -364,6 +368,7 @@ async fn the_counters_are_what_the_rules_say_after_every_step() {
                     expected.reserve(micros);
                     open.push((row, job, micros));
                 }
+                Recorded::NoRoom(no_room) => panic!("{no_room:?}"),
                 Recorded::OverBudget(used_up) => {
                     assert!(!fits, "{expected:?} and {micros}");
                     assert_eq!(used_up.counter, expected);

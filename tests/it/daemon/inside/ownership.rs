@@ -187,7 +187,8 @@ async fn a_late_verdict_does_not_fall_on_the_attempt_that_has_its_number_now() {
         house.place.enqueue(slug);
         let claim = house.claim().await;
         let facts = facts(&claim);
-        let entry = Entry::Begin { token: claim.token, facts: facts.clone(), reservation: unlimited() };
+        let entry =
+            Entry::Begin { token: claim.token, facts: Box::new(facts.clone()), reservation: unlimited() };
         let written = house.store.record(&[entry], now()).await.expect("written");
         match written.answers.as_slice() {
             [Recorded::Begun(row)] => (*row, facts),
@@ -211,7 +212,8 @@ impl House {
     async fn claim(&self) -> Claim {
         let asset = self.config.assets.iter().find(|asset| asset.name.as_str() == "social-text");
         let asset = asset.expect("configured");
-        let wanted = Wanted { asset: asset.name.clone(), chain: asset.chain.clone(), most: 1, shares: None };
+        let (name, chain) = (asset.name.clone(), asset.chain.clone());
+        let wanted = Wanted { asset: name, chain, most: 1, shares: None, only_bought: false };
         let request = ClaimRequest {
             now: now(),
             take_over: true,
@@ -243,6 +245,7 @@ fn facts(claim: &Claim) -> AttemptFacts {
         model: None,
         fingerprint: "f".to_owned(),
         started_at: now(),
+        slot: None,
     }
 }
 
