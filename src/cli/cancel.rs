@@ -6,7 +6,6 @@ use super::said::{Said, usage};
 use super::session::Session;
 use super::typed;
 use crate::domain::job::JobId;
-use crate::store::Store;
 
 /// Cancel jobs, also while they run
 #[derive(Debug, clap::Args)]
@@ -28,7 +27,7 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let opened = session.existing().await?;
     let mut text = String::new();
     for job in &jobs {
-        opened.store.cancel(*job).await?;
+        opened.desk().cancel(*job).await.map_err(typed::wrong)?;
         text.push_str(&format!("Job {job} is cancelled.\n"));
     }
     Ok(Said::fine(text, json!({ "cancelled": jobs })))

@@ -14,7 +14,7 @@ use super::retiring;
 use super::said::{BAD, Exit, FAINT, GOOD, STRONG, Said, WAITS, paint};
 use super::session::Session;
 use super::wire;
-use crate::config::{Config, ConfigErrors, load};
+use crate::config::{Config, ConfigErrors, Token, load};
 use crate::daemon::desk::Remembered;
 use crate::daemon::desk::outlook::{self, decision};
 use crate::domain::plan::{Decision, Plan};
@@ -97,6 +97,7 @@ fn good(session: &Session, config: &Config) -> Said {
         chain(&mut text, &plan);
     }
     let mut warnings: Vec<Value> = grace_beyond_the_unit(config).into_iter().collect();
+    warnings.extend(missing_tokens(config));
     warnings.extend(retiring::warnings(config, (session.clock)()).iter().map(|warning| json!(warning)));
     warnings.extend(budgets::warnings(config).iter().map(|warning| json!(warning)));
     for (at, warning) in warnings.iter().enumerate() {
@@ -120,6 +121,23 @@ fn grace_beyond_the_unit(config: &Config) -> Option<Value> {
         );
         json!({ "key": "queue.grace", "sentence": sentence })
     })
+}
+
+/// A token that is not where the configuration says: the daemon starts, and nobody gets in by it.
+fn missing_tokens(config: &Config) -> Vec<Value> {
+    let web = &config.web;
+    let tokens = [("web.token", &web.token, "write"), ("web.read_token", &web.read_token, "read")];
+    let missing = |(key, token, what): (&str, &Token, &str)| match token {
+        Token::Missing { looked_in } => {
+            let sentence = format!(
+                "{key} was not found (looked in {looked_in}): as it stands, nobody can {what} by it; put it there and reload"
+            );
+            Some(json!({ "key": key, "sentence": sentence }))
+        }
+        Token::Unset | Token::Found { .. } => None,
+    };
+    // Where nothing listens, nobody needs one.
+    tokens.into_iter().filter(|_| web.listen.is_some()).filter_map(missing).collect()
 }
 
 fn chain(text: &mut String, plan: &Plan) {

@@ -11,7 +11,7 @@ use super::said::{Exit, Said, usage};
 use super::session::Session;
 use super::wire::Opened;
 use super::{show, typed};
-use crate::daemon::desk::ask;
+use crate::daemon::desk::{DeskError, ask};
 use crate::domain::job::JobId;
 use crate::domain::time::{after, between, from_text, spoken, to_text};
 use crate::store::{JobRow, JobStory, NewJob, Store};
@@ -86,7 +86,13 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
         max_runs: args.max_runs,
     };
     let opened = session.open().await?;
-    let id = opened.desk().enqueue(job.clone()).await.map_err(typed::wrong)?;
+    let id = opened.desk().enqueue(job.clone()).await.map_err(|error| match error {
+        // A key that is taken was typed, like any other word of this verb.
+        DeskError::Conflict(sentence) => usage(sentence),
+        DeskError::Wish(_) | DeskError::Unacceptable(_) | DeskError::Store(_) | DeskError::Vault(_) => {
+            typed::wrong(error)
+        }
+    })?;
     if args.wait {
         eprintln!("job {id}: {} for {}", job.asset, job.slug);
         return wait(&opened, id, timeout).await;

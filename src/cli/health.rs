@@ -1,15 +1,12 @@
 //! `health`: how every asset and every provider is doing.
 
-use serde_json::json;
-
 use super::said::{Exit, STRONG, Said, paint, table};
 use super::session::Session;
 use super::{measured, providers, show};
 use crate::config::Config;
-use crate::daemon::desk::standing::standings;
-use crate::daemon::desk::{Doing, Measured, Remembered, Standing};
+use crate::daemon::desk::{Doing, Standing, Wellbeing};
 use crate::domain::time::Timestamp;
-use crate::store::{AssetCount, Store};
+use crate::store::AssetCount;
 
 /// Say how every asset and every provider is doing
 #[derive(Debug, clap::Args)]
@@ -33,42 +30,27 @@ pub(super) async fn run(session: &Session, args: &Args) -> anyhow::Result<Said> 
     let opened = session.existing().await?;
     let config = &opened.config;
     let only = args.asset.as_deref().map(|asset| super::typed::asset(config, asset)).transpose()?;
-    let now = (opened.clock)();
-    let remembered = opened.store.asset_health().await?;
-    let counts = opened.store.counts(now).await?;
-    let wanted = config.assets.iter().filter(|asset| only.is_none_or(|only| only.name == asset.name));
-    let of_providers = Remembered::read(opened.store.as_ref(), config, now).await?;
-    let spending = &of_providers.spending;
-    let assets: Vec<Doing> = wanted.map(|asset| Doing::of(asset, &remembered, &counts, spending)).collect();
-    let mut providers = standings(config, &of_providers, now);
-    providers.retain(|one| match only {
-        Some(only) => only.chain.providers().contains(&one.provider.name),
-        None => one.is_used(config),
-    });
+    let only = only.map(|only| &only.name);
+    let doing = Wellbeing::read(&opened.desk()).await?;
+    let now = doing.now;
     let mut text = String::new();
-    for asset in &assets {
+    for asset in doing.assets(only) {
         let name = paint(STRONG, &asset.asset.name);
         let spent = asset.money.said();
         let spent = if spent.is_empty() { spent } else { format!("; {spent}") };
-        text.push_str(&format!("{name}  {}\n  {}{spent}\n", asset.sentence(now), spell_counts(asset)));
+        text.push_str(&format!("{name}  {}\n  {}{spent}\n", asset.sentence(now), spell_counts(&asset)));
     }
     text.push('\n');
+    let providers = doing.providers(only);
     let costs = providers.iter().any(|one| !one.spent().is_empty());
     let mut header = vec!["PROVIDER", "STATE"];
     header.extend(costs.then_some("SPENT"));
     header.push("LAST ERROR");
     text.push_str(&table(&header, providers.iter().map(|one| row(one, costs, now))));
-    let orphans = orphans(config, &counts);
-    text.push_str(&orphans);
-    let vitals = Measured::take(&opened.desk(), &counts, now).await?;
-    text.push_str(&measured::text(&vitals, now));
-    let json = json!({
-        "queue": vitals.json(now),
-        "assets": assets.iter().map(|asset| asset.json(now)).collect::<Vec<_>>(),
-        "providers": providers.iter().map(Standing::json).collect::<Vec<_>>(),
-    });
-    let bad = args.strict && vitals.is_bad(now);
-    Ok(Said { text, json, exit: if bad { Exit::Failed } else { Exit::Done } })
+    text.push_str(&orphans(config, &doing.counts));
+    text.push_str(&measured::text(&doing.measured, now));
+    let bad = args.strict && doing.measured.is_bad(now);
+    Ok(Said { text, json: doing.json(only), exit: if bad { Exit::Failed } else { Exit::Done } })
 }
 
 /// `3 pending (2 due), 1 manual`.

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::said::{BAD, FAINT, STRONG, Said, field, paint, preview, printable};
 use super::session::Session;
-use super::show::{resolve_command, templated};
+use super::show::resolve_command;
 use crate::config::Config;
+use crate::daemon::desk::told::templated;
 use crate::domain::time::{Timestamp, between, from_text, spoken};
 use crate::store::{ManualRow, Store};
 

@@ -5,13 +5,11 @@ use serde_json::json;
 
 use super::said::{Said, preview, table, usage};
 use super::session::Session;
-use super::wire::Opened;
 use super::{jobs, typed};
-use crate::daemon::desk::standing::standings;
-use crate::daemon::desk::{Remembered, Standing};
-use crate::domain::provider::{Key, Provider};
+use crate::daemon::desk::standing::listed;
+use crate::daemon::desk::{Desk, Remembered, Standing};
+use crate::domain::name::ProviderName;
 use crate::domain::time::{Timestamp, after, to_text};
-use crate::store::Store;
 
 /// List providers; pause, resume or reset one
 #[derive(Debug, clap::Args)]
@@ -80,35 +78,25 @@ pub(super) async fn run(session: &Session, args: Args) -> anyhow::Result<Said> {
                 (None, Some(until)) => typed::instant("--until", &until)?,
                 (None, None) => return Err(usage("say for how long: --for 2h, or --until TIME")),
             };
-            if until <= now {
-                return Err(usage(format!("{} is past; a pause ends in the future", to_text(until))));
-            }
-            let opened = session.open().await?;
-            let provider = typed::provider(&opened.config, &name)?;
-            opened.store.pause(&provider.name, Some(until), now).await?;
-            report(&opened, provider, format!("{} is paused until {}.", provider.name, to_text(until))).await
+            let desk = session.open().await?.desk();
+            let name = desk.pause(&name, until).await.map_err(typed::wrong)?;
+            report(&desk, &name, format!("{name} is paused until {}.", to_text(until))).await
         }
         Some(Verb::Resume { name }) => {
-            let opened = session.open().await?;
-            let provider = typed::provider(&opened.config, &name)?;
-            opened.store.pause(&provider.name, None, (session.clock)()).await?;
-            report(&opened, provider, format!("{} is paused no more.", provider.name)).await
+            let desk = session.open().await?.desk();
+            let name = desk.resume(&name).await.map_err(typed::wrong)?;
+            report(&desk, &name, format!("{name} is paused no more.")).await
         }
         Some(Verb::Reset { name }) => {
-            let opened = session.open().await?;
-            let provider = typed::provider(&opened.config, &name)?;
-            opened.store.reset(&provider.name, (session.clock)()).await?;
-            report(&opened, provider, format!("{} starts afresh: its breaker is closed.", provider.name))
-                .await
+            let desk = session.open().await?.desk();
+            let name = desk.reset(&name).await.map_err(typed::wrong)?;
+            report(&desk, &name, format!("{name} starts afresh: its breaker is closed.")).await
         }
     }
 }
 
-async fn report(opened: &Opened, provider: &Provider, sentence: String) -> anyhow::Result<Said> {
-    let now = (opened.clock)();
-    let remembered = Remembered::read(opened.store.as_ref(), &opened.config, now).await?;
-    let one = Standing::of(provider, &opened.config, &remembered, now);
-    Ok(Said::fine(sentence, one.json()))
+async fn report(desk: &Desk, name: &ProviderName, sentence: String) -> anyhow::Result<Said> {
+    Ok(Said::fine(sentence, desk.standing(name).await?))
 }
 
 async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
@@ -118,8 +106,7 @@ async fn list(session: &Session, all: bool) -> anyhow::Result<Said> {
         Some(opened) => Remembered::read(opened.store.as_ref(), &config, now).await?,
         None => Remembered::default(),
     };
-    let mut listed = standings(&config, &remembered, now);
-    listed.retain(|one| all || one.is_used(&config) || one.provider.key == Key::Present);
+    let listed = listed(&config, &remembered, now, all);
     let costs = listed.iter().any(|one| !one.spent().is_empty());
     let counts = listed.iter().any(|one| !one.called().is_empty());
     let row = |one: &Standing<'_>| {

@@ -25,6 +25,9 @@ use super::{signals, site, wire};
   backstop serve --config /etc/backstop/backstop.toml --set log.format=json")]
 pub(super) struct Args {}
 
+/// How long requests may hold up a stop, more than the site gives them.
+const LAST_ANSWERS: Duration = Duration::from_secs(8);
+
 /// Where a debug build dies, for the tests that kill it: `after-intent:3`. A release build does not look.
 const KILL_AT: &str = "BACKSTOP_KILL_AT";
 
@@ -46,9 +49,13 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     let daemon = wire::daemon(&opened, stop.clone()).await?;
     let force = Force::new(&opened, daemon.reloader());
     let listening = signals::listen(stop.clone(), reload(sources, Arc::clone(&force)))?;
-    let parts =
-        site::Parts { config: force.announced(), progress: daemon.progress(), stop: stop.soon.clone() };
-    let answering = tokio::spawn(site::run(opened.clone(), parts));
+    let parts = site::Parts {
+        config: force.announced(),
+        progress: daemon.progress(),
+        wake: Arc::new(daemon.waker()),
+        stop: stop.soon.clone(),
+    };
+    let mut answering = tokio::spawn(site::run(opened.clone(), parts));
     let following = tokio::spawn(force.follow_keys());
     let feeding = tokio::spawn(feed_watchdog(daemon.progress()));
     // While it stops there are no passes to feed the watchdog with, so systemd must know that it stops.
@@ -66,8 +73,11 @@ pub async fn run(sources: Sources, clock: Clock) -> anyhow::Result<()> {
     warn_of_idle_chains(&opened.config, &opened.clock);
     tell_systemd(&[sd_notify::NotifyState::Ready]);
     let ended = daemon.serve().await;
-    // Whoever waits for an answer gets it while what runs is finished; the listener ends by itself.
-    answering.abort();
+    // Whoever has asked by then is answered before the database closes; the site ends by itself a few seconds after the
+    // daemon was told to stop. A daemon that ends by itself answers nobody.
+    if ended.is_err() || tokio::time::timeout(LAST_ANSWERS, &mut answering).await.is_err() {
+        answering.abort();
+    }
     stopping.abort();
     feeding.abort();
     following.abort();

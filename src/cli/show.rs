@@ -2,18 +2,17 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::said::{BAD, FAINT, GOOD, STRONG, Said, WAITS, field, paint, preview, printable, usage};
 use super::session::Session;
 use super::typed;
 use super::wire::Opened;
-use crate::config::Config;
 use crate::daemon::desk::ask;
+use crate::daemon::desk::told::{self, length, templated};
 use crate::domain::chain::MANUAL;
 use crate::domain::job::JobStatus;
-use crate::domain::time::{Timestamp, between, from_text, spoken};
-use crate::providers::prompt::Template;
+use crate::domain::time::from_text;
 use crate::store::{AttemptRow, JobRow, JobStory, RunRow, Store, StoreError};
 
 /// Tell a job's story: what was asked, who was called, what came of it, what to do next
@@ -81,14 +80,6 @@ fn asked(text: &mut String, opened: &Opened, job: &JobRow) {
             field(text, "window", format!("starts only in minutes of {} ({})", window.cron, window.zone));
         }
     }
-}
-
-/// The prompt that the asset's template makes for a job that brings none.
-pub(super) fn templated(config: &Config, asset: &str, slug: &str, input: Option<&Value>) -> Option<String> {
-    let asset = config.assets.iter().find(|known| known.name.as_str() == asset)?;
-    let none = Map::new();
-    let input = input.and_then(Value::as_object).unwrap_or(&none);
-    Template::compile(&asset.prompt).and_then(|template| template.render(slug, &asset.name, input, None)).ok()
 }
 
 fn delivered(text: &mut String, story: &JobStory) {
@@ -161,7 +152,7 @@ fn measures(metadata: Option<&Value>) -> String {
 fn tell_run(text: &mut String, run: &RunRow, status: &str) {
     let outcome = match (&run.outcome, &run.finished_at) {
         (Some(outcome), Some(end)) => {
-            format!("{} ({})", spoken_outcome(outcome), length(&run.started_at, end))
+            format!("{} ({})", told::outcome(outcome), length(&run.started_at, end))
         }
         _ if status == "running" => "under way".to_owned(),
         (Some(_) | None, _) => "interrupted; it goes on when its job is taken up again".to_owned(),
@@ -179,17 +170,6 @@ fn tell_run(text: &mut String, run: &RunRow, status: &str) {
     let told = run.attempts.iter().any(|attempt| attempt.error.is_some());
     if let Some(error) = run.error.as_ref().filter(|_| !told) {
         writeln!(text, "     {}", preview(error, 400)).unwrap_or_default();
-    }
-}
-
-/// How a run ended, as people say it.
-fn spoken_outcome(outcome: &str) -> &str {
-    match outcome {
-        "exhausted" => "nobody delivered",
-        "later" => "nobody delivered, comes back later",
-        "released" => "handed back by a daemon that stopped",
-        "lost" => "its daemon was lost",
-        other => other,
     }
 }
 
@@ -259,20 +239,6 @@ pub(super) fn dollars(micros: i64) -> String {
     format!("${}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
 }
 
-/// How long something took: `46 ms`, `2.1 s`, `4 minutes`.
-fn length(from: &str, to: &str) -> String {
-    let instants: Option<(Timestamp, Timestamp)> = from_text(from).zip(from_text(to));
-    let Some((from, to)) = instants else { return "an unknown time".to_owned() };
-    let length = between(from, to);
-    if length.as_secs() >= 60 {
-        return spoken(length);
-    }
-    if length.as_secs() == 0 {
-        return format!("{} ms", length.as_millis());
-    }
-    format!("{}.{} s", length.as_secs(), length.subsec_millis() / 100)
-}
-
 /// A status in its colour.
 pub(super) fn colour(status: &str) -> String {
     match JobStatus::parse(status) {
@@ -304,16 +270,8 @@ mod tests {
     }
 
     #[test]
-    fn money_and_time_are_written_as_people_read_them() {
+    fn money_is_written_as_people_read_it() {
         assert_eq!(dollars(39_000), "$0.0390");
         assert_eq!(dollars(12_345_678), "$12.3456");
-        let check =
-            |to: &str, expected: &str| assert_eq!(length("2026-11-22T13:49:00.000Z", to), expected, "{to}");
-        check("2026-11-22T13:49:00.000Z", "0 ms");
-        check("2026-11-22T13:49:00.046Z", "46 ms");
-        check("2026-11-22T13:49:01.000Z", "1.0 s");
-        check("2026-11-22T13:49:02.140Z", "2.1 s");
-        check("2026-11-22T13:53:02.140Z", "4 minutes");
-        check("soon", "an unknown time");
     }
 }

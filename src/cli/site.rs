@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::wire::{self, Opened};
 use crate::config::{Config, Token};
 use crate::daemon::Progress;
-use crate::daemon::desk::Desk;
+use crate::daemon::desk::{Desk, Wake};
 use crate::store::Store;
 use crate::web::{Access, Scope, Site, serve};
 
@@ -33,6 +33,8 @@ pub(super) struct Parts {
     pub(super) config: watch::Receiver<Arc<Config>>,
     /// What the daemon does.
     pub(super) progress: watch::Receiver<Progress>,
+    /// Tells it that there is something to do.
+    pub(super) wake: Wake,
     /// When it ends.
     pub(super) stop: CancellationToken,
 }
@@ -40,7 +42,7 @@ pub(super) struct Parts {
 /// Answers requests until the daemon stops. The queue does not depend on it: an address that is taken is tried
 /// again, and said once.
 pub(super) async fn run(opened: Opened, parts: Parts) {
-    let Parts { mut config, progress, stop } = parts;
+    let Parts { mut config, progress, wake, stop } = parts;
     let Some(listen) = opened.config.web.listen else { return };
     let folder = wire::database_path(&opened.config).parent().map_or_else(PathBuf::new, Path::to_path_buf);
     let access = watch::Sender::new(Arc::new(access(&opened.config, listen, &folder)));
@@ -49,8 +51,9 @@ pub(super) async fn run(opened: Opened, parts: Parts) {
         Arc::clone(&opened.clock),
         config.clone(),
         wire::open_vault(),
-    );
-    let site = Site { desk: Arc::new(desk), access: access.subscribe(), progress };
+    )
+    .waking(wake);
+    let site = Site::new(desk, access.subscribe(), progress, stop.clone());
     let Some(listener) = listener(listen, &stop).await else { return };
     told(&opened.config, listener.local_addr().unwrap_or(listen), &folder);
     let following = async {

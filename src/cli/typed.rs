@@ -2,25 +2,17 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, NaiveTime};
-
 use super::said::usage;
 use crate::config::Config;
-use crate::daemon::desk::{self, DeskError};
+use crate::daemon::desk::{self, DeskError, times};
 use crate::domain::asset::Asset;
 use crate::domain::job::JobId;
 use crate::domain::plan::Override;
-use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 
 /// The asset, in any spelling.
 pub(super) fn asset<'c>(config: &'c Config, typed: &str) -> anyhow::Result<&'c Asset> {
     desk::asset(config, typed).map_err(wrong)
-}
-
-/// The provider.
-pub(super) fn provider<'c>(config: &'c Config, typed: &str) -> anyhow::Result<&'c Provider> {
-    desk::provider(config, typed).map_err(wrong)
 }
 
 /// A one-run override for an asset: `manual`, or a provider of its medium.
@@ -46,22 +38,20 @@ pub(super) fn job(typed: &str) -> Option<JobId> {
 
 /// A length of time: `2h`, `30m`, `2d`.
 pub(super) fn span(flag: &str, typed: &str) -> anyhow::Result<Duration> {
-    humantime::parse_duration(typed)
-        .map_err(|_| usage(format!("{flag} {typed}: this is no length of time; write 30m, 2h or 2d")))
+    times::span(typed)
+        .ok_or_else(|| usage(format!("{flag} {typed}: this is no length of time; write 30m, 2h or 2d")))
 }
 
 /// An instant: a day, or a day with a time and a zone.
 pub(super) fn instant(flag: &str, typed: &str) -> anyhow::Result<Timestamp> {
-    let day = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
-    let found = DateTime::parse_from_rfc3339(typed).map(|at| at.to_utc()).ok();
-    found.or_else(|| NaiveDate::parse_from_str(typed, "%Y-%m-%d").ok().map(day)).ok_or_else(|| {
+    times::instant(typed).ok_or_else(|| {
         usage(format!("{flag} {typed}: no such instant; write 2026-12-31 or 2026-12-31T18:00:00Z"))
     })
 }
 
 /// An instant, or how long before `now` it was.
 pub(super) fn since(flag: &str, typed: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
-    let Ok(back) = humantime::parse_duration(typed) else {
+    let Some(back) = times::span(typed) else {
         return instant(flag, typed).map_err(|_| {
             usage(format!("{flag} {typed}: no such time; write 2d, 2026-12-31 or 2026-12-31T18:00:00Z"))
         });

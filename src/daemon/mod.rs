@@ -27,6 +27,7 @@ pub mod worker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -131,6 +132,12 @@ impl Daemon {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.shared.progress.subscribe()
+    }
+
+    /// Wakes a running daemon: there is something to do, and it need not find that by itself.
+    pub fn waker(&self) -> impl Fn() + Send + Sync + use<> {
+        let shared = Arc::clone(&self.shared);
+        move || shared.stir()
     }
 
     /// Replaces the configuration of a running daemon; runs under way keep the one they began with.
@@ -257,6 +264,13 @@ impl Shared {
         }
         self.stop.now.cancel();
         self.tracker.wait().await;
+    }
+
+    /// Somebody has written to the database.
+    fn stir(&self) {
+        self.dirty.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+        self.told.send_replace(());
     }
 
     fn count(&self, change: impl FnOnce(&mut Progress)) {

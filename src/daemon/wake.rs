@@ -1,7 +1,6 @@
 //! Notices that somebody else has written to the database, so that a new row is picked up at once.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::store::StoreError;
@@ -21,9 +20,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Result<(), DaemonError> {
             Ok(version) => {
                 // The first look counts: somebody may have written since the first pass.
                 if last.replace(version) != Some(version) {
-                    shared.dirty.store(true, Ordering::Relaxed);
-                    shared.wake.notify_one();
-                    shared.told.send_replace(());
+                    shared.stir();
                 }
                 failing = false;
             }

@@ -72,6 +72,20 @@ impl Checker {
     }
 }
 
+/// The content type of a picture, a film or a sound, by the first bytes of its file; `None` for everything else, pages and
+/// drawings that may carry scripts among it.
+#[must_use]
+pub fn content_type(head: &[u8]) -> Option<&'static str> {
+    match sniff::kind(head) {
+        Kind::Image(content_type, _) | Kind::Video(content_type, _) | Kind::Audio(content_type, _) => {
+            Some(content_type)
+        }
+        Kind::Empty | Kind::Html | Kind::Svg | Kind::Json | Kind::Words | Kind::Other(_) | Kind::Unknown => {
+            None
+        }
+    }
+}
+
 fn file(body: Body) -> Bytes {
     match body {
         Body::File(bytes) => bytes,

@@ -31,6 +31,26 @@ pub struct NewJob {
     pub max_runs: Option<u32>,
 }
 
+/// A request that is fulfilled once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// What the sender calls it.
+    pub key: String,
+    /// A digest of what it asks for.
+    pub digest: String,
+}
+
+/// What became of a request that is fulfilled once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Its job was added.
+    Now(JobId),
+    /// It was sent before, and this is its job.
+    Before(JobId),
+    /// Another request has the key, and this is the job of that one; nothing was added.
+    ForSomethingElse(JobId),
+}
+
 /// Which jobs to list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct JobFilter {
@@ -153,6 +173,53 @@ pub struct AssetCount {
     pub count: i64,
     /// Of the pending ones, those that are due.
     pub due: i64,
+}
+
+/// How often an asset's jobs ended so on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutcomeCount {
+    /// The UTC day: `2026-11-24`.
+    pub day: String,
+    /// Which asset.
+    pub asset: String,
+    /// `primary`, `fallback`, `manual` or `failed`.
+    pub outcome: String,
+    /// How many.
+    pub count: i64,
+}
+
+/// A search for jobs by the beginning of their slugs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JobSearch {
+    /// How the slug begins.
+    pub begins: String,
+    /// Only of this asset.
+    pub asset: Option<AssetName>,
+    /// Only in this status.
+    pub status: Option<JobStatus>,
+    /// Only beyond this slug and number: the key of the next page.
+    pub after: Option<(String, JobId)>,
+    /// Most rows.
+    pub limit: u32,
+}
+
+/// What a search has found, by slug and number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The jobs.
+    pub jobs: Vec<JobRow>,
+    /// Where the search goes on, where there may be more.
+    pub next: Option<(String, JobId)>,
+}
+
+/// One call of a provider, and of which job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The job.
+    pub job: JobId,
+    /// The call.
+    pub attempt: AttemptRow,
 }
 
 /// A recurring schedule's tick with the job it enqueues.

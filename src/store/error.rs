@@ -57,6 +57,9 @@ pub enum StoreError {
     Other(String),
 }
 
+/// How the refusal of a second live job of one dedupe key ends; no other sentence does.
+const TAKEN: &str = "already; cancel it, or use another key";
+
 /// `SQLITE_READONLY_DBMOVED`.
 const MOVED: i64 = 1_032;
 
@@ -74,6 +77,17 @@ impl StoreError {
             | Self::File { .. }
             | Self::Other(_) => false,
         }
+    }
+
+    /// A live job of this asset has the dedupe key that another one should get.
+    pub(crate) fn taken(other: &str, asset: &str, key: &str) -> Self {
+        Self::Refused { sentence: format!("{other} of {asset} has dedupe key \"{key}\" {TAKEN}") }
+    }
+
+    /// Whether it is a [`StoreError::taken`].
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Refused { sentence } if sentence.ends_with(TAKEN))
     }
 
     /// A schema this program cannot work with.
@@ -154,6 +168,12 @@ mod tests {
         check(14, "disk");
         check(1_032, "moved");
         check(21, "other");
+    }
+
+    #[test]
+    fn a_taken_key_is_told_from_other_refusals() {
+        assert!(StoreError::taken("job 1", "hero-image", "k").is_taken());
+        assert!(!StoreError::Refused { sentence: "slug must not be empty".to_owned() }.is_taken());
     }
 
     #[test]

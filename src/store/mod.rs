@@ -28,13 +28,19 @@ pub use claim::{
     StagedFile, Wanted,
 };
 pub use desk::{
-    AssetCount, AttemptRow, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewNotice, NewTick, Notice,
-    NoticeSend, Provided, RunRow, Told,
+    Asked, AssetCount, AttemptRow, Call, Found, JobFilter, JobRow, JobSearch, JobStory, ManualRow, NewJob,
+    NewNotice, NewTick, Notice, NoticeSend, Once, OutcomeCount, Provided, RunRow, Told,
 };
 pub use error::StoreError;
 pub use ledger::{
     AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Slot, Staging, Stale, Written,
 };
+
+/// As far as [`Store::backlog`] counts the jobs of an asset in one status; so many are "this many or more".
+pub const MOST_COUNTED: u32 = 100_000;
+
+/// As many slugs as one [`Store::search`] looks at.
+pub const MOST_SEARCHED: u32 = 20_000;
 
 /// The files of a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,17 +201,40 @@ pub trait Store: Send + Sync {
     /// Adds a job.
     async fn enqueue(&self, job: &NewJob) -> Result<JobId, StoreError>;
 
+    /// Adds a job under a key of its request, or finds the one that was added under it. The key lives as long as its
+    /// job has a row.
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError>;
+
     /// Jobs, newest first.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError>;
 
     /// One job with its runs and attempts.
     async fn story(&self, job: JobId) -> Result<Option<JobStory>, StoreError>;
 
+    /// One job alone.
+    async fn job(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
+        Ok(self.story(job).await?.map(|story| story.job))
+    }
+
     /// What waits for a person, longest first.
     async fn manual_queue(&self, limit: u32) -> Result<Vec<ManualRow>, StoreError>;
 
     /// How many jobs of each asset have each status, and how many pending ones are due at `now`.
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError>;
+
+    /// The same of what is not settled (pending, running, manual) alone, each counted up to [`MOST_COUNTED`]: quick
+    /// however many jobs there are.
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError>;
+
+    /// How jobs ended on each UTC day since that of a time, as their walks ended: what a person did later is not in it.
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError>;
+
+    /// Jobs whose slugs begin so, by slug and number. Looks at [`MOST_SEARCHED`] of them at most, and then says where
+    /// it goes on.
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError>;
+
+    /// The latest calls of a provider, newest first; a link that was skipped is no call.
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError>;
 
     /// What is remembered of every asset.
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError>;

@@ -1,7 +1,7 @@
 //! A vault that is a folder on this machine.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,9 +12,10 @@ use rustix::fs::{AtFlags, CWD, OFlags, linkat};
 use tempfile::TempPath;
 use url::Url;
 
+use crate::domain::time::Timestamp;
 use crate::domain::vitals::Disk;
 
-use super::{Kept, Vault, VaultError, VaultKey};
+use super::{Facts, Kept, Vault, VaultError, VaultKey};
 
 /// What the vault asks for a new file; the process's umask takes away from it. Without this, temporary
 /// files are for their owner alone, and a web server in the vault's group could not read what was
@@ -122,6 +123,24 @@ impl LocalVault {
         std::fs::read(&path).map(|bytes| Some(bytes.into())).map_err(|e| io_error("read", &path, e))
     }
 
+    fn facts_blocking(&self, key: &VaultKey) -> Result<Option<Facts>, VaultError> {
+        let Some(path) = self.standing(key)? else { return Ok(None) };
+        let found = std::fs::metadata(&path).map_err(|e| io_error("reach", &path, e))?;
+        Ok(Some(Facts { bytes: found.len(), kept_at: found.modified().ok().map(Timestamp::from) }))
+    }
+
+    fn piece_blocking(&self, key: &VaultKey, from: u64, length: usize) -> Result<Option<Bytes>, VaultError> {
+        let Some(path) = self.standing(key)? else { return Ok(None) };
+        let read = || -> io::Result<Vec<u8>> {
+            let mut file = File::open(&path)?;
+            file.seek(SeekFrom::Start(from))?;
+            let mut piece = Vec::with_capacity(length);
+            file.take(length as u64).read_to_end(&mut piece)?;
+            Ok(piece)
+        };
+        read().map(|piece| Some(piece.into())).map_err(|e| io_error("read", &path, e))
+    }
+
     fn remove_blocking(&self, key: &VaultKey) -> Result<(), VaultError> {
         let Some(path) = self.standing(key)? else { return Ok(()) };
         std::fs::remove_file(&path).map_err(|e| io_error("remove", &path, e))
@@ -172,6 +191,18 @@ impl Vault for LocalVault {
 
     async fn find(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError> {
         self.blocking(key, Self::find_blocking).await
+    }
+
+    async fn facts(&self, key: &VaultKey) -> Result<Option<Facts>, VaultError> {
+        self.blocking(key, Self::facts_blocking).await
+    }
+
+    async fn piece(&self, key: &VaultKey, from: u64, length: usize) -> Result<Option<Bytes>, VaultError> {
+        self.blocking(key, move |vault, key| vault.piece_blocking(key, from, length)).await
+    }
+
+    fn address(&self, key: &VaultKey) -> Option<String> {
+        Some(self.url(key, &self.root.join(key.folder()).join(key.file())))
     }
 
     async fn remove(&self, key: &VaultKey) -> Result<(), VaultError> {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::domain::time::Timestamp;
 use crate::domain::vitals::Disk;
 
 pub use key::VaultKey;
@@ -30,6 +31,32 @@ pub trait Vault: Send + Sync {
     /// When the vault cannot be asked.
     async fn find(&self, key: &VaultKey) -> Result<Option<Bytes>, VaultError>;
 
+    /// How large the file under a key is, where there is one.
+    ///
+    /// # Errors
+    /// When the vault cannot be asked.
+    async fn facts(&self, key: &VaultKey) -> Result<Option<Facts>, VaultError> {
+        let found = self.find(key).await?;
+        Ok(found.map(|bytes| Facts { bytes: bytes.len() as u64, kept_at: None }))
+    }
+
+    /// At most `length` bytes of the file under a key, beginning at `from`; shorter where the file ends.
+    ///
+    /// # Errors
+    /// When the vault cannot be asked.
+    async fn piece(&self, key: &VaultKey, from: u64, length: usize) -> Result<Option<Bytes>, VaultError> {
+        let found = self.find(key).await?;
+        Ok(found.map(|bytes| {
+            let from = usize::try_from(from).unwrap_or(usize::MAX).min(bytes.len());
+            bytes.slice(from..from.saturating_add(length).min(bytes.len()))
+        }))
+    }
+
+    /// The address of what is kept under a key, as [`Kept::url`] has it; `None` where the vault does not tell.
+    fn address(&self, _key: &VaultKey) -> Option<String> {
+        None
+    }
+
     /// Takes away what stands under a key that was never delivered; nothing there is no mistake. Only keys that
     /// the ledger has staged may be named.
     ///
@@ -41,6 +68,15 @@ pub trait Vault: Send + Sync {
     async fn disk(&self) -> Option<Disk> {
         None
     }
+}
+
+/// What is known of a kept file without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Facts {
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was put there, where the vault knows.
+    pub kept_at: Option<Timestamp>,
 }
 
 /// A file that is kept.

@@ -8,9 +8,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use url::Url;
 
-use super::Site;
 use super::access::Scope;
 use super::problem::Problem;
+use super::{LARGEST_HEAD, Site};
 
 /// No script, style or picture of anybody else's, no frame, no form that leaves.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
@@ -38,6 +38,11 @@ pub(super) async fn harden(State(_): State<Site>, request: Request, next: Next) 
 /// Lets a request in, or says why not: its host must be ours, what it changes must come from our own page or from
 /// no page at all, and its sender must be allowed to.
 pub(super) async fn admit(State(site): State<Site>, mut request: Request, next: Next) -> Response {
+    // The listener bounds what it holds of a head, and what was read at once may be more than that.
+    if head_size(&request) > LARGEST_HEAD {
+        let sentence = format!("the head of the request has more than {} KiB; send less", LARGEST_HEAD >> 10);
+        return Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, sentence).into_response();
+    }
     let access = Arc::clone(&site.access.borrow());
     let looks = matches!(*request.method(), Method::GET | Method::HEAD);
     let host = host(request.headers(), request.uri());
@@ -58,6 +63,11 @@ pub(super) async fn admit(State(site): State<Site>, mut request: Request, next: 
     next.run(request).await
 }
 
+fn head_size(request: &Request) -> usize {
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    request.uri().path_and_query().map_or(0, |line| line.as_str().len()) + fields.sum::<usize>()
+}
+
 /// What one must be allowed to.
 fn needed(path: &str, looks: bool) -> Scope {
     if path == "/login" || path.starts_with("/static/") {
@@ -75,7 +85,7 @@ fn refuse(request: &Request, scope: Scope) -> Response {
         && !request.uri().path().starts_with("/api/")
         && wants_page(request.headers());
     if is_page {
-        return Redirect::to("/login").into_response();
+        return Redirect::to(&super::page::way_to_login(request.uri())).into_response();
     }
     let sentence = "show a token: Authorization: Bearer ..., the one the daemon's log names at its start";
     Problem::new(StatusCode::UNAUTHORIZED, sentence).into_response()

@@ -21,6 +21,21 @@ impl Problem {
         Self { status, detail: detail.into() }
     }
 
+    /// A word in what was sent is wrong.
+    pub(super) fn wrong_word(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, sentence)
+    }
+
+    /// There is too much to do; the same request may well be answered in a moment.
+    pub(super) fn busy(sentence: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, sentence)
+    }
+
+    /// Nobody knows what the address names.
+    pub(super) fn unknown(error: DeskError) -> Self {
+        Self { status: StatusCode::NOT_FOUND, ..error.into() }
+    }
+
     /// The status.
     pub(super) fn status(&self) -> StatusCode {
         self.status

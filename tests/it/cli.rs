@@ -589,6 +589,7 @@ fn every_verb_explains_itself_with_an_example() {
         "retry",
         "cancel",
         "providers",
+        "notices",
         "check",
         "backup",
         "migrate",

@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, real SQL clients, real files.
 
 mod architecture;
+mod browser;
 mod cli;
 mod config;
 mod daemon;

@@ -102,6 +102,7 @@ fn a_notice_is_told_again_under_its_name() {
     let again = place.backstop("notices").args(["again", "1"]).output().expect("the binary");
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
     assert!(within(PATIENCE, || receiver.requests().len() == 2), "{}", daemon.log());
+    place.shows("SELECT count(*) FROM notices WHERE sent_at IS NOT NULL", "1");
     place.sql("UPDATE notices SET sent_at = NULL WHERE id = 1");
     assert!(within(PATIENCE, || receiver.requests().len() == 3), "{}", daemon.log());
     place.shows("SELECT count(*) FROM notices WHERE sent_at IS NOT NULL", "1");

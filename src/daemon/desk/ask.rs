@@ -2,20 +2,27 @@
 
 use std::time::Duration;
 
+use serde_json::json;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Desk, DeskError, known};
 use crate::daemon::Progress;
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::name::AssetName;
 use crate::domain::sentence;
-use crate::store::{JobRow, JobStory, NewJob, StoreError};
+use crate::store::{Asked, JobRow, JobStory, NewJob, Once, StoreError};
 
 /// A job that is waited for is looked at this often at least: another daemon may have made it.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// And not more often than this, however much the daemon does meanwhile.
-const BREATH: Duration = Duration::from_millis(25);
+/// And not more often than this, however much the daemon does meanwhile: at first, so that what is made at once is there
+/// at once, and in the end, so that many who wait long cost little.
+const FIRST_BREATH: Duration = Duration::from_millis(2);
+const BREATH: Duration = Duration::from_millis(100);
+
+/// The longest key of a request that can be seen in its job's dedupe key; of a longer one a digest stands there.
+const LONGEST_KEY: usize = 180;
 
 impl Desk {
     /// Adds a job, its words checked and spelled as the queue spells them.
@@ -23,18 +30,57 @@ impl Desk {
     /// # Errors
     /// When the asset or the override is unknown, or the queue refuses a value.
     pub async fn enqueue(&self, job: NewJob) -> Result<JobId, DeskError> {
+        let job = self.spelled(job)?;
+        let id = self.store.enqueue(&job).await.map_err(wrong_word)?;
+        self.poke();
+        Ok(id)
+    }
+
+    /// Adds a job for a request that its sender has given this key, once: the same request with the same key has the
+    /// same job.
+    ///
+    /// # Errors
+    /// As for [`Desk::enqueue`], and when another request had the key.
+    pub async fn enqueue_once(&self, job: NewJob, key: &str) -> Result<JobId, DeskError> {
+        let mut job = self.spelled(job)?;
+        let once = Once { key: key.to_owned(), digest: digest(&job) };
+        // Whoever reads the queue by SQL sees the key too; what clients say elsewhere does not get in its way.
+        job.dedupe_key.get_or_insert_with(|| {
+            if key.len() <= LONGEST_KEY {
+                return format!("idempotency:{key}");
+            }
+            format!("idempotency-digest:{}", blake3::hash(key.as_bytes()).to_hex())
+        });
+        match self.store.enqueue_once(&job, &once, self.now()).await.map_err(wrong_word)? {
+            Asked::Now(id) => {
+                self.poke();
+                Ok(id)
+            }
+            Asked::Before(id) => Ok(id),
+            Asked::ForSomethingElse(other) => Err(DeskError::Wish(format!(
+                "this Idempotency-Key was used for another request, which became job {other}; take a fresh key for \
+                 a new wish"
+            ))),
+        }
+    }
+
+    /// A wish as the queue spells it.
+    fn spelled(&self, job: NewJob) -> Result<NewJob, DeskError> {
         let config = self.config();
         let asset = known::asset(&config, &job.asset)?;
         if let Some(typed) = &job.provider_override {
             known::wish(&config, asset, typed)?;
         }
         let provider_override = job.provider_override.map(|wish| wish.trim().to_ascii_lowercase());
-        let job = NewJob { asset: asset.name.to_string(), provider_override, ..job };
-        match self.store.enqueue(&job).await {
-            // What the schema refuses in a new job is a wrong word in it.
-            Err(StoreError::Refused { sentence }) => Err(DeskError::Wish(sentence)),
-            done => Ok(done?),
-        }
+        Ok(NewJob { asset: asset.name.to_string(), provider_override, ..job })
+    }
+
+    /// A job alone.
+    ///
+    /// # Errors
+    /// When there is none, or the database cannot be read.
+    pub async fn job(&self, job: JobId) -> Result<JobRow, StoreError> {
+        self.store.job(job).await?.ok_or(StoreError::NoSuchJob { job })
     }
 
     /// A job's story.
@@ -55,18 +101,26 @@ impl Desk {
         patience: Duration,
         mut progress: watch::Receiver<Progress>,
     ) -> Result<JobRow, StoreError> {
-        let until = tokio::time::Instant::now() + patience;
+        let until = Instant::now() + patience;
+        let mut breath = FIRST_BREATH;
         loop {
-            let story = self.story(job).await?;
-            if is_settled(&story.job) || tokio::time::Instant::now() >= until {
-                return Ok(story.job);
+            progress.borrow_and_update();
+            let job = self.job(job).await?;
+            let looked = Instant::now();
+            if is_settled(&job) || looked >= until {
+                return Ok(job);
             }
-            tokio::time::sleep_until(until.min(tokio::time::Instant::now() + BREATH)).await;
+            let next = until.min(looked + LOOK);
             tokio::select! {
                 biased;
-                _ = progress.changed() => {}
-                () = tokio::time::sleep_until(until.min(tokio::time::Instant::now() + LOOK)) => {}
+                moved = progress.changed() => if moved.is_err() {
+                    // The daemon is gone; another one may make it still.
+                    tokio::time::sleep_until(next).await;
+                },
+                () = tokio::time::sleep_until(next) => {}
             }
+            tokio::time::sleep_until(until.min(looked + breath)).await;
+            breath = (breath * 2).min(BREATH);
         }
     }
 
@@ -82,8 +136,39 @@ impl Desk {
                 known::wish(&config, asset, typed)?;
             }
         }
-        Ok(self.store.retry(job, typed.as_deref()).await?)
+        self.store.retry(job, typed.as_deref()).await?;
+        self.poke();
+        Ok(())
     }
+
+    /// Nobody wants a job's asset any more.
+    ///
+    /// # Errors
+    /// When there is none, when it is done, or when the database fails.
+    pub async fn cancel(&self, job: JobId) -> Result<(), DeskError> {
+        self.store.cancel(job).await?;
+        self.poke();
+        Ok(())
+    }
+}
+
+/// What the schema refuses in a new job is a wrong word in it, or a key that a live job has.
+fn wrong_word(error: StoreError) -> DeskError {
+    if error.is_taken() {
+        return DeskError::Conflict(error.to_string());
+    }
+    if let StoreError::Refused { sentence } = error {
+        return DeskError::Wish(sentence);
+    }
+    error.into()
+}
+
+/// A digest of what a request asks for, the same however its fields stand and its words are spelled.
+fn digest(job: &NewJob) -> String {
+    let NewJob { asset, slug, prompt, input, provider_override, priority, run_at, dedupe_key, max_runs } =
+        job;
+    let wish = json!([asset, slug, prompt, input, provider_override, priority, run_at, dedupe_key, max_runs]);
+    blake3::hash(wish.to_string().as_bytes()).to_hex().to_string()
 }
 
 /// Whether nothing more happens to a job by itself.

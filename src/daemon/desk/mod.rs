@@ -1,12 +1,17 @@
 //! What people ask of a queue and tell it: the same for every surface, whether a verb, the API or the page.
 
 pub mod ask;
+pub mod delivered;
+mod hand;
 pub mod known;
 pub mod measured;
 pub mod money;
 pub mod outlook;
 mod provide;
 pub mod standing;
+pub mod times;
+pub mod told;
+pub mod wellbeing;
 
 use std::sync::Arc;
 
@@ -19,14 +24,19 @@ use crate::domain::time::{Clock, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
+pub use delivered::{Delivered, Shelves};
 pub use known::{asset, provider, wish};
 pub use measured::Measured;
 pub use money::{Money, Remembered};
 pub use provide::Handed;
 pub use standing::{Doing, Standing};
+pub use wellbeing::Wellbeing;
 
 /// Opens the vault that a configuration names.
 pub type OpenVault = Arc<dyn Fn(&Config) -> Result<Arc<dyn Vault>, VaultError> + Send + Sync>;
+
+/// Tells the daemon that there is something to do.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// Why a wish was not fulfilled.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +66,7 @@ pub struct Desk {
     pub clock: Clock,
     config: watch::Receiver<Arc<Config>>,
     vault: OpenVault,
+    wake: Option<Wake>,
 }
 
 impl Desk {
@@ -67,7 +78,20 @@ impl Desk {
         config: watch::Receiver<Arc<Config>>,
         vault: OpenVault,
     ) -> Self {
-        Self { store, clock, config, vault }
+        Self { store, clock, config, vault, wake: None }
+    }
+
+    /// As it is inside a daemon, which is woken by what is written here and need not find it by itself.
+    #[must_use]
+    pub fn waking(self, wake: Wake) -> Self {
+        Self { wake: Some(wake), ..self }
+    }
+
+    /// Wakes the daemon that this desk is in.
+    fn poke(&self) {
+        if let Some(wake) = &self.wake {
+            wake();
+        }
     }
 
     /// The present.

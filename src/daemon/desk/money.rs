@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::domain::breaker::ProviderHealth;
-use crate::domain::budget::{Budget, Scope, Span, Spending, dollars};
+use crate::domain::budget::{Budget, Counter, Scope, Span, Spending, dollars};
 use crate::domain::name::ProviderName;
 use crate::domain::pace::{AtLimit, Pace, Usage, at_limit};
 use crate::domain::time::Timestamp;
@@ -80,6 +80,12 @@ impl Money<'_> {
             }
         };
         Span::ALL.into_iter().filter_map(part).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What it has cost in this period, and what it may.
+    #[must_use]
+    pub fn of(&self, span: Span) -> (Counter, Option<i64>) {
+        (self.spending.of(self.scope, span, self.name), self.budget.limit(span))
     }
 
     /// For programs, in micro-dollars.

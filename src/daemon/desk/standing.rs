@@ -13,7 +13,7 @@ use crate::domain::chain::Chain;
 use crate::domain::health::AssetHealth;
 use crate::domain::pace::{AtLimit, Usage, Window};
 use crate::domain::plan::{Circumstances, Decision, Known, draw};
-use crate::domain::provider::Provider;
+use crate::domain::provider::{Key, Provider};
 use crate::domain::time::{Timestamp, to_text};
 use crate::providers::usual_reservation;
 use crate::store::AssetCount;
@@ -22,6 +22,19 @@ use crate::store::AssetCount;
 #[must_use]
 pub fn standings<'a>(config: &'a Config, remembered: &'a Remembered, now: Timestamp) -> Vec<Standing<'a>> {
     config.providers.iter().map(|provider| Standing::of(provider, config, remembered, now)).collect()
+}
+
+/// As [`standings`], without those that nobody uses and that have no key, unless `all` are wanted.
+#[must_use]
+pub fn listed<'a>(
+    config: &'a Config,
+    remembered: &'a Remembered,
+    now: Timestamp,
+    all: bool,
+) -> Vec<Standing<'a>> {
+    let mut listed = standings(config, remembered, now);
+    listed.retain(|one| all || one.is_used(config) || one.provider.key == Key::Present);
+    listed
 }
 
 /// How one provider stands.
@@ -71,6 +84,12 @@ impl<'a> Standing<'a> {
     #[must_use]
     pub fn spent(&self) -> String {
         self.money.said()
+    }
+
+    /// What it costs.
+    #[must_use]
+    pub fn money(&self) -> &Money<'a> {
+        &self.money
     }
 
     /// Whether it stands in some asset's chain.

@@ -16,8 +16,9 @@ use crate::domain::pace::{Pace, Usage};
 use crate::domain::provider::Provider;
 use crate::domain::time::Timestamp;
 use crate::store::{
-    AssetCount, ClaimRequest, Claimed, Entry, Held, JobFilter, JobRow, JobStory, ManualRow, NewJob,
-    NewNotice, NewTick, Notice, Provided, Pulse, Stale, Store, StoreError, Told, Written,
+    Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Found, Held, JobFilter, JobRow, JobSearch,
+    JobStory, ManualRow, NewJob, NewNotice, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Stale,
+    Store, StoreError, Told, Written,
 };
 
 use super::law;
@@ -318,6 +319,10 @@ impl Store for SimStore {
         self.world.store.enqueue(job).await
     }
 
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError> {
+        self.world.store.enqueue_once(job, once, now).await
+    }
+
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
         self.world.store.jobs(filter).await
     }
@@ -332,6 +337,22 @@ impl Store for SimStore {
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
         self.world.store.counts(now).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        self.world.store.backlog(now).await
+    }
+
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError> {
+        self.world.store.outcomes(since).await
+    }
+
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError> {
+        self.world.store.search(search).await
+    }
+
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError> {
+        self.world.store.calls(provider, limit).await
     }
 
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {

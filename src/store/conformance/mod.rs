@@ -4,6 +4,7 @@
 //! the top of its `people.rs`.
 
 pub(super) mod claims;
+pub(super) mod glance;
 pub(super) mod keeping;
 pub(super) mod leases;
 pub(super) mod ledger;
@@ -60,9 +61,15 @@ macro_rules! suite {
             people: a_file_of_the_vault_ends_an_open_run_too,
             people: what_the_contract_refuses,
             people: a_dedupe_key_lives_as_long_as_its_job,
+            people: a_request_with_a_key_adds_one_job,
             people: a_running_job_is_not_deleted_and_a_deleted_one_is_gone,
             people: a_job_may_be_put_off,
             people: what_people_read,
+            glance: days_remember_how_walks_ended,
+            glance: the_backlog_is_what_is_not_settled,
+            glance: calls_are_listed_newest_first,
+            glance: slugs_are_searched_by_their_beginning,
+            glance: listings_filter_and_go_on,
             keeping: a_tick_enqueues_once,
             keeping: a_tick_whose_job_collides_counts_as_done,
             keeping: a_notice_is_told_once,

@@ -3,7 +3,7 @@
 use super::scene::{Scene, Subject, Table, asset, at, done, needs_person, wish};
 use crate::domain::job::{JobId, JobStatus};
 use crate::domain::time::to_text;
-use crate::store::{Ending, JobFilter, NewJob, Provided, Recorded, StoreError};
+use crate::store::{Asked, Ending, JobFilter, NewJob, Once, Provided, Recorded, StoreError};
 
 /// The sentence of a refusal.
 fn refusal<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
@@ -129,6 +129,32 @@ pub(in crate::store) async fn a_dedupe_key_lives_as_long_as_its_job(subject: imp
     assert!(revived.starts_with("another job of this asset has this dedupe_key"), "{revived}");
     scene.store().cancel(second).await.expect("cancelled");
     scene.store().retry(first, None).await.expect("retried");
+}
+
+pub(in crate::store) async fn a_request_with_a_key_adds_one_job(subject: impl Subject) {
+    let scene = Scene::new(subject).await;
+    let ask = async |key: &str, digest: &str, job: NewJob| {
+        let once = Once { key: key.to_owned(), digest: digest.to_owned() };
+        scene.store().enqueue_once(&job, &once, at(0)).await
+    };
+    let job = || wish("social-text", "a");
+    assert_eq!(ask("k", "one", job()).await.expect("asked"), Asked::Now(JobId(1)));
+    assert_eq!(ask("k", "one", job()).await.expect("asked"), Asked::Before(JobId(1)));
+    assert_eq!(ask("k", "two", job()).await.expect("asked"), Asked::ForSomethingElse(JobId(1)));
+    assert!(ask("l", "one", wish("nobody", "a")).await.is_err());
+    assert_eq!(
+        ask("l", "one", job()).await.expect("asked"),
+        Asked::Now(JobId(2)),
+        "a refused one has no key"
+    );
+    // It is the request that is remembered, whatever became of its job.
+    scene.store().cancel(JobId(1)).await.expect("cancelled");
+    assert_eq!(ask("k", "one", job()).await.expect("asked"), Asked::Before(JobId(1)));
+    scene.subject.deletes(JobId(1)).await.expect("deleted");
+    assert_eq!(ask("k", "two", job()).await.expect("asked"), Asked::Now(JobId(3)));
+    let found = scene.store().job(JobId(3)).await.expect("read").expect("there");
+    assert_eq!((found.slug.as_str(), found.status.as_str()), ("a", "pending"));
+    assert!(scene.store().job(JobId(9)).await.expect("read").is_none());
 }
 
 pub(in crate::store) async fn a_running_job_is_not_deleted_and_a_deleted_one_is_gone(subject: impl Subject) {

@@ -151,7 +151,7 @@ pub(super) fn job_row(job: &JobRecord) -> JobRow {
     }
 }
 
-fn attempt_row(attempt: &AttemptRecord) -> AttemptRow {
+pub(super) fn attempt_row(attempt: &AttemptRecord) -> AttemptRow {
     AttemptRow {
         id: attempt.id,
         position: i64::from(attempt.position),

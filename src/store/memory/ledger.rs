@@ -141,6 +141,7 @@ impl Tables {
             record.created_at >= before || last.get(schedule).is_none_or(|last| tick >= last)
         });
         self.prune_spending(before);
+        self.prune_outcomes(before);
         self.prune_calls(before);
         self.version += 1;
         old.len() as u64
@@ -292,6 +293,8 @@ impl Tables {
             job.provider_override = None;
             (job.deaths, job.solo_deaths) = (0, 0);
             job.finished_at = Some(whole(now));
+            let asset = job.asset.clone();
+            self.count_end(asset, &end.ending, now);
         }
         true
     }

@@ -2,6 +2,7 @@
 
 mod claim;
 mod desk;
+mod glance;
 mod ledger;
 mod money;
 mod notices;
@@ -26,8 +27,9 @@ use crate::domain::time::{Clock, Timestamp};
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, JobFilter, JobRow, JobStory, ManualRow, NewJob, NewNotice,
-    NewTick, Notice, Provided, Pulse, Stale, Store, StoreError, Told, Written,
+    Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Found, JobFilter, JobRow, JobSearch, JobStory,
+    ManualRow, NewJob, NewNotice, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Stale, Store,
+    StoreError, Told, Written,
 };
 
 use tables::{AssetRow, Tables};
@@ -217,6 +219,11 @@ impl Store for MemoryStore {
         self.change(|tables| tables.enqueue(job, now))
     }
 
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, _: Timestamp) -> Result<Asked, StoreError> {
+        let now = (self.clock)();
+        self.change(|tables| tables.enqueue_once(job, once, now))
+    }
+
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
         Ok(self.look(|tables| tables.list(filter)))
     }
@@ -231,6 +238,22 @@ impl Store for MemoryStore {
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
         Ok(self.look(|tables| tables.counts(now)))
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        Ok(self.look(|tables| tables.backlog(now)))
+    }
+
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError> {
+        Ok(self.look(|tables| tables.outcomes(since)))
+    }
+
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError> {
+        Ok(self.look(|tables| tables.search(search)))
+    }
+
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError> {
+        Ok(self.look(|tables| tables.calls(provider, limit)))
     }
 
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {

@@ -14,7 +14,7 @@ use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::notice::NoticeKind;
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, from_text};
-use crate::store::desk::{NewJob, NewTick, Provided};
+use crate::store::desk::{Asked, NewJob, NewTick, Once, Provided};
 use crate::store::error::StoreError;
 
 /// Why a job is not added.
@@ -34,11 +34,25 @@ impl Tables {
                 let asset =
                     AssetName::parse(&job.asset).map_or_else(|_| job.asset.clone(), |a| a.to_string());
                 let key = job.dedupe_key.as_deref().unwrap_or_default();
-                refused(format!(
-                    "job {other} of {asset} has dedupe key \"{key}\" already; cancel it, or use another key"
-                ))
+                StoreError::taken(&format!("job {other}"), &asset, key)
             }
         })
+    }
+
+    /// Adds a job under a key of its request, or finds the one that has it.
+    pub(super) fn enqueue_once(
+        &mut self,
+        job: &NewJob,
+        once: &Once,
+        now: Timestamp,
+    ) -> Result<Asked, StoreError> {
+        if let Some((digest, job)) = self.idempotency.get(&once.key) {
+            let same = *digest == once.digest;
+            return Ok(if same { Asked::Before(*job) } else { Asked::ForSomethingElse(*job) });
+        }
+        let id = self.enqueue(job, now)?;
+        self.idempotency.insert(once.key.clone(), (once.digest.clone(), id));
+        Ok(Asked::Now(id))
     }
 
     /// Enqueues a recurring tick's job once.

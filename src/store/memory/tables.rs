@@ -30,9 +30,13 @@ pub(crate) struct Tables {
     pub(crate) notices: BTreeMap<i64, NoticeRecord>,
     /// By period, scope and name.
     pub(crate) spending: BTreeMap<(String, &'static str, String), Counter>,
+    /// How many walks ended so, by day, asset and outcome.
+    pub(crate) outcomes: BTreeMap<(String, AssetName, &'static str), i64>,
     /// By key.
     pub(crate) staged: BTreeMap<String, StagedRecord>,
     pub(crate) calls: BTreeMap<i64, CallRecord>,
+    /// Requests that are fulfilled once, by their key: the digest and the job.
+    pub(crate) idempotency: BTreeMap<String, (String, JobId)>,
     /// By schedule and tick.
     pub(crate) ticks: BTreeMap<(String, Timestamp), TickRecord>,
     /// The number of a job is never given twice.
@@ -234,6 +238,7 @@ impl Tables {
     /// Deletes a job with its runs and attempts.
     pub(super) fn delete(&mut self, job: JobId) {
         self.jobs.remove(&job);
+        self.idempotency.retain(|_, (_, of)| *of != job);
         let gone: Vec<RunId> = self.runs.values().filter(|run| run.job == job).map(|run| run.id).collect();
         let with_them: Vec<AttemptRecord> =
             self.attempts.values().filter(|attempt| gone.contains(&attempt.run)).cloned().collect();

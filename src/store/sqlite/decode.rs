@@ -10,7 +10,7 @@ use crate::domain::job::JobId;
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::notice::NoticeKind;
 use crate::domain::time::{Timestamp, from_text};
-use crate::store::desk::{AssetCount, AttemptRow, JobRow, ManualRow, Notice, RunRow};
+use crate::store::desk::{AssetCount, AttemptRow, JobRow, ManualRow, Notice, OutcomeCount, RunRow};
 use crate::store::error::StoreError;
 
 /// The columns of [`job`]. A macro, because statements are literals.
@@ -164,6 +164,15 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<(i64, AttemptRow), StoreError> 
         cost_micros: row.try_get("cost_micros")?,
     };
     Ok((row.try_get("run_id")?, attempt))
+}
+
+pub(super) fn outcome(row: &SqliteRow) -> Result<OutcomeCount, StoreError> {
+    Ok(OutcomeCount {
+        day: text(row, "day")?,
+        asset: text(row, "asset")?,
+        outcome: text(row, "outcome")?,
+        count: row.try_get("count")?,
+    })
 }
 
 pub(super) fn count(row: &SqliteRow) -> Result<AssetCount, StoreError> {

@@ -1,7 +1,6 @@
 //! The desk: what people ask of the database and tell it, by verb, page or API.
 
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{QueryBuilder, Sqlite};
 use uuid::Uuid;
 
 use super::decode::{
@@ -15,7 +14,7 @@ use crate::domain::job::{Actor, JobId, JobStatus};
 use crate::domain::name::{AssetName, ProviderName};
 use crate::domain::sentence;
 use crate::domain::time::{Timestamp, to_text};
-use crate::store::desk::{AssetCount, JobFilter, JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
+use crate::store::desk::{JobRow, JobStory, ManualRow, NewJob, Provided, RunRow};
 use crate::store::error::StoreError;
 
 /// Every write takes the file's write lock before it reads, so that it never waits half-way for one.
@@ -25,7 +24,7 @@ pub(super) const WRITE: &str = "BEGIN IMMEDIATE";
 pub(super) const DEDUPE_INDEX: &str = "jobs_one_live_job_per_dedupe_key";
 
 /// The most jobs one listing reads, whatever is asked for.
-const MOST_ROWS: u32 = 10_000;
+pub(super) const MOST_ROWS: u32 = 10_000;
 
 /// Adds a job.
 pub(super) async fn enqueue(writer: &SqlitePool, job: &NewJob) -> Result<JobId, StoreError> {
@@ -59,7 +58,11 @@ pub(super) async fn insert(conn: &mut SqliteConnection, job: &NewJob) -> Result<
 }
 
 /// A collision of dedupe keys is refused by an index, which names itself and not the job that is in the way.
-async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreError) -> StoreError {
+pub(super) async fn explain_dedupe(
+    conn: &mut SqliteConnection,
+    job: &NewJob,
+    error: StoreError,
+) -> StoreError {
     let (StoreError::Refused { sentence }, Some(key)) = (&error, &job.dedupe_key) else {
         return error;
     };
@@ -76,8 +79,7 @@ async fn explain_dedupe(conn: &mut SqliteConnection, job: &NewJob, error: StoreE
     .fetch_optional(conn)
     .await;
     let other = found.ok().flatten().map_or_else(|| "another job".to_owned(), |id| format!("job {id}"));
-    let why = format!("{other} of {asset} has dedupe key \"{key}\" already; cancel it, or use another key");
-    StoreError::Refused { sentence: why }
+    StoreError::taken(&other, &asset, key)
 }
 
 /// Runs one statement of a person's.
@@ -88,26 +90,11 @@ pub(super) async fn execute(writer: &SqlitePool, statement: &'static str) -> Res
     Ok(changed)
 }
 
-/// Jobs, newest first.
-pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
-    // Built, and not one statement with optional conditions, so that a slug finds its index.
-    let mut query: QueryBuilder<Sqlite> =
-        QueryBuilder::new(concat!("SELECT ", job_columns!(), " FROM jobs WHERE TRUE"));
-    if let Some(asset) = &filter.asset {
-        query.push(" AND asset = ").push_bind(asset.as_str().to_owned());
-    }
-    if let Some(status) = filter.status {
-        query.push(" AND status = ").push_bind(status.as_str());
-    }
-    if let Some(slug) = &filter.slug {
-        query.push(" AND slug = ").push_bind(slug.clone());
-    }
-    if let Some(before) = filter.before {
-        query.push(" AND id < ").push_bind(before.0);
-    }
-    query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit.min(MOST_ROWS)));
-    let rows = query.build().fetch_all(readers).await?;
-    Ok(every(&rows, "jobs", decode::job))
+/// One job alone.
+pub(super) async fn job(readers: &SqlitePool, job: JobId) -> Result<Option<JobRow>, StoreError> {
+    const JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+    let row = sqlx::query(JOB).bind(job.0).fetch_optional(readers).await?;
+    row.as_ref().map(decode::job).transpose()
 }
 
 /// One job with its runs and attempts, as they stood at one instant. The limits are far beyond what we write.
@@ -147,19 +134,6 @@ pub(super) async fn manual_queue(readers: &SqlitePool, limit: u32) -> Result<Vec
     .fetch_all(readers)
     .await?;
     Ok(every(&rows, "manual_queue", decode::manual))
-}
-
-/// How many jobs of each asset have each status, and how many pending ones are due.
-pub(super) async fn counts(readers: &SqlitePool, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
-    let rows = sqlx::query(
-        "SELECT asset, status, count(*) AS count,
-             coalesce(sum(status = 'pending' AND run_at <= $1), 0) AS due
-         FROM jobs GROUP BY asset, status ORDER BY asset, status",
-    )
-    .bind(to_text(now))
-    .fetch_all(readers)
-    .await?;
-    Ok(every(&rows, "jobs", decode::count))
 }
 
 /// What is remembered of every asset.

@@ -19,6 +19,7 @@ use crate::store::ledger::{
     AttemptFacts, AttemptId, AttemptResult, Ending, Entry, Recorded, RunEnd, Written,
 };
 
+use super::glance;
 use super::health::{load_asset_health, load_provider_health, save_asset_health, save_provider_health};
 use super::notices;
 use super::pace;
@@ -499,6 +500,7 @@ pub(super) async fn prune(writer: &SqlitePool, before: Timestamp, limit: u32) ->
         sqlx::query(forgotten).bind(to_text(before)).execute(&mut *tx).await?;
     }
     spending::prune(&mut tx, before).await?;
+    glance::prune(&mut tx, before).await?;
     tx.commit().await?;
     Ok(deleted)
 }

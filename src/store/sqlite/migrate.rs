@@ -21,7 +21,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 const LOCK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// Every migration, oldest first. Numbered, forward only, never edited once released.
-const FILES: [(i64, &str, &str); 7] = [
+const FILES: [(i64, &str, &str); 9] = [
     (1, "tables", include_str!("../../../migrations/sqlite/0001_tables.sql")),
     (2, "defences", include_str!("../../../migrations/sqlite/0002_defences.sql")),
     (3, "views", include_str!("../../../migrations/sqlite/0003_views.sql")),
@@ -29,6 +29,8 @@ const FILES: [(i64, &str, &str); 7] = [
     (5, "staged", include_str!("../../../migrations/sqlite/0005_staged.sql")),
     (6, "pace", include_str!("../../../migrations/sqlite/0006_pace.sql")),
     (7, "notices", include_str!("../../../migrations/sqlite/0007_notices.sql")),
+    (8, "idempotency", include_str!("../../../migrations/sqlite/0008_idempotency.sql")),
+    (9, "page", include_str!("../../../migrations/sqlite/0009_page.sql")),
 ];
 
 /// What a migration came to.
@@ -187,6 +189,39 @@ mod tests {
         let expected =
             "asset 2026-11 0 5, asset 2026-11-24 0 5, provider 2026-11 0 5, provider 2026-11-24 0 5";
         assert_eq!(found, expected);
+        pools.close().await;
+    }
+
+    #[tokio::test]
+    async fn days_before_the_page_are_counted_as_well_as_the_jobs_tell() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("backstop.db");
+        let pools = open::open(&path).await.expect("opens");
+        let released = FILES.into_iter().filter(|(number, ..)| *number < 10).map(|(number, name, sql)| {
+            Migration::new(number, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+        });
+        Migrator::with_migrations(released.collect()).run(&pools.writer).await.expect("migrates");
+        let end = "lease_token = NULL, lease_until = NULL, finished_at = '2026-11-20T10:00:00.000Z'";
+        for sql in [
+            "INSERT INTO assets (name, medium, chain, max_runs, give_up_after, on_exhausted, updated_at)
+             VALUES ('hero-image', 'image', '[\"lummi\"]', 3, 3600, 'manual', '2026')",
+            "INSERT INTO jobs (asset, slug) VALUES ('hero-image', 'a'), ('hero-image', 'b'), ('hero-image', 'c'),
+             ('hero-image', 'd')",
+            "UPDATE jobs SET status = 'running', lease_token = 't', lease_until = '2199-01-01T00:00:00.000Z' WHERE id < 4",
+            &format!(
+                "UPDATE jobs SET status = 'done', url = 'https://e.example/a.png', provider = 'lummi',
+                 fallback_used = id - 1, {end} WHERE id < 3"
+            ),
+            &format!("UPDATE jobs SET status = 'manual', {end} WHERE id = 3"),
+        ] {
+            let sql = sqlx::AssertSqlSafe(sql.to_owned());
+            sqlx::query(sql).execute(&pools.writer).await.expect("written");
+        }
+        migrate(&pools, &path).await.expect("migrates");
+        let told = "SELECT group_concat(day || ' ' || outcome || ' ' || count, ', ')
+            FROM (SELECT * FROM outcomes ORDER BY outcome)";
+        let found: String = sqlx::query_scalar(told).fetch_one(&pools.readers).await.expect(told);
+        assert_eq!(found, "2026-11-20 fallback 1, 2026-11-20 manual 1, 2026-11-20 primary 1");
         pools.close().await;
     }
 }

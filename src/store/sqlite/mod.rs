@@ -6,11 +6,13 @@ mod claim;
 mod decode;
 mod desk;
 mod forsaken;
+mod glance;
 mod health;
 mod ledger;
 pub mod migrate;
 pub mod mirror;
 mod notices;
+mod once;
 pub mod open;
 mod pace;
 #[cfg(test)]
@@ -40,8 +42,9 @@ use crate::domain::time::Timestamp;
 
 use super::claim::Held;
 use super::{
-    AssetCount, ClaimRequest, Claimed, Entry, Files, JobFilter, JobRow, JobStory, ManualRow, NewJob,
-    NewNotice, NewTick, Notice, Provided, Pulse, Stale, Store, StoreError, Told, Written,
+    Asked, AssetCount, Call, ClaimRequest, Claimed, Entry, Files, Found, JobFilter, JobRow, JobSearch,
+    JobStory, ManualRow, NewJob, NewNotice, NewTick, Notice, Once, OutcomeCount, Provided, Pulse, Stale,
+    Store, StoreError, Told, Written,
 };
 
 use migrate::Migrated;
@@ -231,8 +234,16 @@ impl Store for SqliteStore {
         desk::enqueue(&self.pools.writer, job).await
     }
 
+    async fn enqueue_once(&self, job: &NewJob, once: &Once, now: Timestamp) -> Result<Asked, StoreError> {
+        once::enqueue(&self.pools.writer, job, once, now).await
+    }
+
+    async fn job(&self, job: JobId) -> Result<Option<JobRow>, StoreError> {
+        desk::job(&self.pools.readers, job).await
+    }
+
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobRow>, StoreError> {
-        desk::jobs(&self.pools.readers, filter).await
+        glance::jobs(&self.pools.readers, filter).await
     }
 
     async fn story(&self, job: JobId) -> Result<Option<JobStory>, StoreError> {
@@ -244,7 +255,23 @@ impl Store for SqliteStore {
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
-        desk::counts(&self.pools.readers, now).await
+        glance::counts(&self.pools.readers, now).await
+    }
+
+    async fn backlog(&self, now: Timestamp) -> Result<Vec<AssetCount>, StoreError> {
+        glance::backlog(&self.pools.readers, now).await
+    }
+
+    async fn outcomes(&self, since: Timestamp) -> Result<Vec<OutcomeCount>, StoreError> {
+        glance::outcomes(&self.pools.readers, since).await
+    }
+
+    async fn search(&self, search: &JobSearch) -> Result<Found, StoreError> {
+        glance::search(&self.pools.readers, search).await
+    }
+
+    async fn calls(&self, provider: &ProviderName, limit: u32) -> Result<Vec<Call>, StoreError> {
+        glance::calls(&self.pools.readers, provider, limit).await
     }
 
     async fn asset_health(&self) -> Result<Vec<AssetHealth>, StoreError> {

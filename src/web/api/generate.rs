@@ -3,24 +3,29 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::jobs::seen;
+use crate::daemon::desk;
 use crate::daemon::desk::ask::is_settled;
 use crate::store::NewJob;
-use crate::web::Site;
+use crate::web::brought::{InPath, json, whole};
 use crate::web::problem::Problem;
+use crate::web::{LARGEST_BODY, Site};
 
 /// How long an answer is waited for where the request says nothing.
 const USUAL_WAIT: Duration = Duration::from_secs(60);
 
 /// The longest wait a request may ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// The longest key that a request may have.
+const LONGEST_KEY: usize = 255;
 
 /// A wish for an asset.
 #[derive(Debug, Deserialize)]
@@ -38,14 +43,15 @@ struct Wish {
 /// Enqueues, then waits: 200 with the settled job, or 202 with where to look.
 pub(super) async fn generate(
     State(site): State<Site>,
-    Path(asset): Path<String>,
+    InPath(asset): InPath<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let wish: Wish = serde_json::from_slice(&body).map_err(|error| {
-        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-        Problem::new(status, format!("the body is not a wish, {{\"slug\": \"my-article\"}}: {error}"))
-    })?;
+    desk::asset(&site.desk.config(), &asset).map_err(Problem::unknown)?;
+    let (patience, key) = (patience(&headers), key(&headers)?);
+    let wish: Wish = json(&whole(body, LARGEST_BODY).await?, "{\"slug\": \"my-article\"}")?;
+    // Refused before anything is written: who tries again must not find a job of his own in the way.
+    let turn = if patience.is_zero() { None } else { Some(turn(&site)?) };
     let job = NewJob {
         asset,
         slug: wish.slug,
@@ -57,14 +63,45 @@ pub(super) async fn generate(
         dedupe_key: wish.dedupe_key,
         max_runs: None,
     };
-    let id = site.desk.enqueue(job).await?;
-    let job = site.desk.settled(id, patience(&headers), site.progress.clone()).await?;
+    let id = match key {
+        Some(key) => site.desk.enqueue_once(job, key).await?,
+        None => site.desk.enqueue(job).await?,
+    };
+    let job = tokio::select! {
+        biased;
+        job = site.desk.settled(id, patience, site.progress.clone()) => job?,
+        () = site.closing() => site.desk.job(id).await?,
+    };
+    drop(turn);
     let status = if is_settled(&job) { StatusCode::OK } else { StatusCode::ACCEPTED };
-    let mut response = (status, Json(seen(&job))).into_response();
+    let mut response = (status, Json(seen(&site.desk.shelves(), &job))).into_response();
     if let Ok(place) = HeaderValue::from_str(&format!("/api/jobs/{id}")) {
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)
+}
+
+/// A turn to wait.
+fn turn(site: &Site) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+    site.waiting.try_acquire().map_err(|_| {
+        Problem::busy(
+            "too many requests wait for their assets; send Prefer: respond-async, or try again in a moment",
+        )
+    })
+}
+
+/// The key that makes a request one that is fulfilled once (`Idempotency-Key`), as it stands or in quotes.
+fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut lines = headers.get_all("idempotency-key").iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    let text = line.to_str().unwrap_or_default().trim();
+    let bare = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let fits = (1..=LONGEST_KEY).contains(&bare.len()) && bare.bytes().all(|byte| byte.is_ascii_graphic());
+    if !fits || lines.next().is_some() {
+        let sentence = format!("Idempotency-Key is one word of 1 to {LONGEST_KEY} visible ASCII characters");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, sentence));
+    }
+    Ok(Some(bare))
 }
 
 /// What `Prefer` asks for (RFC 7240): `respond-async` is no wait, `wait=N` is N seconds.
@@ -87,6 +124,27 @@ fn patience(headers: &HeaderMap) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_is_a_word() {
+        let check = |lines: &[&[u8]], expected: Option<Option<&str>>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("idempotency-key", HeaderValue::from_bytes(line).expect("valid"));
+            }
+            assert_eq!(key(&headers).ok(), expected, "{lines:?}");
+        };
+        check(&[], Some(None));
+        check(&[b"8e03978e-40d5"], Some(Some("8e03978e-40d5")));
+        check(&[b"\"8e03978e-40d5\""], Some(Some("8e03978e-40d5")));
+        check(&["x".repeat(255).as_bytes()], Some(Some(&"x".repeat(255))));
+        check(&["x".repeat(256).as_bytes()], None);
+        check(&[b""], None);
+        check(&[b"\"\""], None);
+        check(&[b"two words"], None);
+        check(&[b"caf\xc3\xa9"], None);
+        check(&[b"a", b"b"], None);
+    }
 
     #[test]
     fn a_preference_is_honoured_within_reason() {

@@ -22,7 +22,7 @@ fn keys_and_tables() {
     check(
         "colour = 1\n",
         "colour: unknown key; the tables known here are queue, web, vault, assets, providers, retention, on_manual, \
-         recurring, log",
+         notices, recurring, log",
     );
     check(
         "[web]\nlisten = \"8790\"\n",
@@ -46,7 +46,7 @@ fn keys_and_tables() {
     check(
         "\"a[99999999999]\" = 1\n",
         "\"a[99999999999]\": unknown key; the tables known here are queue, web, vault, assets, \
-         providers, retention, on_manual, recurring, log",
+         providers, retention, on_manual, notices, recurring, log",
     );
     check("[queue]\nshedule = \"* * * * *\"\n", "queue.shedule: unknown key; did you mean \"schedule\"?");
     check("[vault]\ncolour = 1\n", "vault.colour: unknown key; the keys known here are public_url, url");

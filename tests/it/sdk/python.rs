@@ -19,6 +19,8 @@ pub(crate) enum Packages {
     GoogleCurrent,
     /// The receiver's side of Standard Webhooks.
     Webhooks,
+    /// The judge of our own API.
+    Schemathesis,
 }
 
 impl Packages {
@@ -27,6 +29,7 @@ impl Packages {
             Self::Vendors => "vendors.txt",
             Self::GoogleCurrent => "google-current.txt",
             Self::Webhooks => "webhooks.txt",
+            Self::Schemathesis => "schemathesis.txt",
         }
     }
 }
@@ -87,7 +90,7 @@ pub(crate) fn environment(packages: Packages) -> PathBuf {
         Command::new(making.path().join("bin/python"))
             .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"])
             .arg(&requirements),
-        "pip could not install the SDKs, against which this suite holds what is spoken on the wire; it needs a Python \
+        "pip could not install what this suite holds the fake vendor, the API and webhooks against; it needs a Python \
          package index, by default the public one on the internet",
     );
     let made = making.keep();

@@ -130,7 +130,7 @@ fn the_schema_uses_nothing_that_older_shells_cannot_read() {
             assert!(after.starts_with(')'), "{}: a message is a literal and nothing more", path.display());
         }
     }
-    assert_eq!(i64::from(files), newest(), "every migration is embedded");
+    Queue::new().shows("SELECT count(*) FROM _sqlx_migrations", &files.to_string());
 }
 
 #[test]

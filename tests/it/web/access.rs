@@ -66,6 +66,22 @@ fn another_name_for_this_address_is_a_strangers() {
 }
 
 #[test]
+fn a_missing_token_is_warned_of_before_the_start() {
+    let place = crate::daemon::Place::new(CONFIGURATION);
+    let said = |configuration: &str| {
+        place.configure(&format!("{CONFIGURATION}[web]\n{configuration}"));
+        let output = place.backstop("check").env("BACKSTOP_WEB__LISTEN", "127.0.0.1:0").output();
+        String::from_utf8_lossy(&output.expect("runs").stdout).into_owned()
+    };
+    let missing = said("token = { env = \"NOT_THERE\" }\nread_token = { file = \"reader\" }\n");
+    assert!(missing.contains("warning: web.token was not found (looked in"), "{missing}");
+    assert!(missing.contains("warning: web.read_token was not found (looked in"), "{missing}");
+    std::fs::write(place.file("reader"), "a token for who reads").expect("written");
+    let there = said("read_token = { file = \"reader\" }\n");
+    assert!(!there.contains("warning:"), "{there}");
+}
+
+#[test]
 fn a_reader_reads() {
     let site = Site::start(&format!("{CONFIGURATION}[web]\nread_token = {{ file = \"reader\" }}\n"));
     // It was not there at the start; a reload finds it.

@@ -3,15 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{Site, send};
-
-/// Texts that a template makes, and pictures that nobody can make.
-const TEXTS: &str = "
-    [assets.social-text]
-    chain = [\"template\", \"manual\"]
-    [providers.template]
-    template = \"A text about {{ input.title or slug }} that is long enough\"
-";
+use super::{Site, TEXTS, send};
 
 #[test]
 fn an_asset_is_asked_for_and_there() {
@@ -63,7 +55,7 @@ fn wrong_wishes_are_answered_with_a_sentence() {
     check(
         "/api/generate/social-txt",
         json!({"slug": "a"}),
-        422,
+        404,
         "unknown asset \"social-txt\"; did you mean \"social-text\"?",
     );
     check(
@@ -78,6 +70,11 @@ fn wrong_wishes_are_answered_with_a_sentence() {
         422,
         "priority must be a whole number from 0 to 9; 9 goes first",
     );
+    let keyed = json!({"slug": "a", "dedupeKey": "k", "runAt": "2199-01-01"});
+    send(site.posting(text, &keyed).header("prefer", "respond-async"));
+    let taken = "job 1 of social-text has dedupe key \"k\" already; cancel it, or use another key";
+    check(text, keyed, 409, taken);
+    site.place.sql("DELETE FROM jobs");
     let odd = site.post(text, &json!({"slug": "a", "colour": 1}));
     assert!(odd.detail().contains("unknown field `colour`"), "{}", odd.body);
     assert_eq!(odd.status, StatusCode::UNPROCESSABLE_ENTITY);
