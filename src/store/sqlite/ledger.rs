@@ -88,10 +88,6 @@ pub(super) const END_RUNS: &str = "
           FROM json_each($1)) AS e
     WHERE runs.id = e.id AND +runs.finished_at IS NULL";
 
-const NOTIFY: &str = "
-    INSERT INTO notices (job_id, kind, created_at)
-    SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)";
-
 /// The schema's own bound, in micro-dollars.
 const MOST_OF_AN_ATTEMPT: i64 = 1_000_000_000_000;
 
@@ -158,7 +154,7 @@ pub(super) async fn record(
     end_runs(&mut tx, &kept, now).await?;
     staged::deliver(&mut tx, &kept).await?;
     remember_assets(&mut tx, &kept, now).await?;
-    notify(&mut tx, &kept, now).await?;
+    notices::of_ends(&mut tx, &kept, now).await?;
     let health = remember_providers(&mut tx, &events, &freed, now).await?;
     tx.commit().await?;
     Ok(Written { answers, health })
@@ -459,17 +455,6 @@ async fn remember_providers(
         changed.push(health);
     }
     Ok(changed)
-}
-
-/// Puts what somebody wants to be told of into the outbox.
-async fn notify(tx: &mut SqliteConnection, kept: &[&RunEnd], now: Timestamp) -> Result<(), StoreError> {
-    let told = |end: &&RunEnd| end.notify.map(|kind| json!([end.job, kind]));
-    let rows: Vec<Value> = kept.iter().filter_map(told).collect();
-    if !rows.is_empty() {
-        let rows = Value::Array(rows).to_string();
-        sqlx::query(NOTIFY).bind(rows).bind(to_text(now)).execute(tx).await?;
-    }
-    Ok(())
 }
 
 /// Notices that were sent or have nothing to tell any more, ticks that are not the last of their schedule, and calls of

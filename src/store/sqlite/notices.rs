@@ -1,5 +1,6 @@
 //! The outbox: what is to be told, and what became of it at each destination.
 
+use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use super::decode::{self, job_columns};
@@ -7,7 +8,7 @@ use super::desk::WRITE;
 use crate::domain::breaker::ProviderHealth;
 use crate::domain::notice::NoticeKind;
 use crate::domain::time::{Timestamp, to_text};
-use crate::store::{NewNotice, Notice, StoreError, Told};
+use crate::store::{NewNotice, Notice, RunEnd, StoreError, Told};
 
 /// What is read of a notice, its job and its destinations.
 macro_rules! notice_columns {
@@ -146,6 +147,25 @@ pub(super) async fn tell_again(writer: &SqlitePool, notice: i64) -> Result<bool,
         sqlx::query("UPDATE notices SET sent_at = NULL WHERE id = $1").bind(notice).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(found.rows_affected() > 0)
+}
+
+const NOTIFY: &str = "
+    INSERT INTO notices (job_id, kind, created_at)
+    SELECT value ->> 0, value ->> 1, $2 FROM json_each($1)";
+
+/// Puts what somebody wants to be told of the ends of runs into the outbox, in the transaction that ends them.
+pub(super) async fn of_ends(
+    tx: &mut SqliteConnection,
+    kept: &[&RunEnd],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told = |end: &&RunEnd| end.notify.map(|kind| json!([end.job, kind]));
+    let rows: Vec<Value> = kept.iter().filter_map(told).collect();
+    if !rows.is_empty() {
+        let rows = Value::Array(rows).to_string();
+        sqlx::query(NOTIFY).bind(rows).bind(to_text(now)).execute(tx).await?;
+    }
+    Ok(())
 }
 
 /// A provider's news, in the transaction that changes its health.
