@@ -206,7 +206,7 @@ mod tests {
              VALUES ('hero-image', 'image', '[\"lummi\"]', 3, 3600, 'manual', '2026')",
             "INSERT INTO jobs (asset, slug) VALUES ('hero-image', 'a'), ('hero-image', 'b'), ('hero-image', 'c'),
              ('hero-image', 'd')",
-            "UPDATE jobs SET status = 'running', lease_token = 't', lease_until = '2199-01-01T00:00:00.000Z' WHERE id < 4",
+            "UPDATE jobs SET status = 'running', lease_token = 'a token of one daemon', lease_until = '2199-01-01T00:00:00.000Z' WHERE id < 4",
             &format!(
                 "UPDATE jobs SET status = 'done', url = 'https://e.example/a.png', provider = 'lummi',
                  fallback_used = id - 1, {end} WHERE id < 3"
