@@ -1,7 +1,8 @@
 -- What the page asks: each answered by an index or a counter, however many jobs there are.
 
--- Jobs of one asset and status, newest first: the number of a job is the end of every index.
-CREATE INDEX jobs_listed ON jobs (asset, status);
+-- Jobs of one asset and status, newest first: the number of a job is the end of every index. Those that run are few and
+-- have an index of their own (jobs_leased); each claim would be written here for nothing.
+CREATE INDEX jobs_listed ON jobs (asset, status) WHERE status <> 'running';
 
 -- The latest calls of a provider. What was skipped is no call, and of a provider that is down there is much of it.
 CREATE INDEX attempts_by_provider ON attempts (provider) WHERE status <> 'skipped';

@@ -21,14 +21,20 @@ pub(super) const COUNTS: &str = "
                 WHERE waiting.status = 'pending' AND waiting.asset = counted.asset
                     AND waiting.priority = level.value AND waiting.run_at <= $1))
             FROM json_each('[0,1,2,3,4,5,6,7,8,9]') AS level) ELSE 0 END AS due
-    FROM jobs AS counted INDEXED BY jobs_listed GROUP BY asset, status ORDER BY asset, status";
+    FROM jobs AS counted INDEXED BY jobs_listed WHERE status <> 'running' GROUP BY asset, status
+    UNION ALL
+    SELECT asset, 'running', count(*), 0 FROM jobs INDEXED BY jobs_leased
+    WHERE status = 'running' AND lease_until >= '' GROUP BY asset
+    ORDER BY asset, status";
 
 /// Each count ends at $2.
 pub(super) const BACKLOG: &str = "
     SELECT * FROM (
         SELECT known.name AS asset, wanted.value AS status,
-            (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_listed
-                WHERE asset = known.name AND status = wanted.value LIMIT $2)) AS count,
+            CASE wanted.value WHEN 'running' THEN (SELECT count(*) FROM jobs INDEXED BY jobs_leased
+                WHERE status = 'running' AND lease_until >= '' AND asset = known.name)
+            ELSE (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_listed
+                WHERE asset = known.name AND status = wanted.value AND status <> 'running' LIMIT $2)) END AS count,
             CASE wanted.value WHEN 'pending' THEN min($2, (SELECT sum(
                 (SELECT count(*) FROM (SELECT 1 FROM jobs INDEXED BY jobs_due
                     WHERE status = 'pending' AND asset = known.name AND priority = level.value AND run_at <= $1 LIMIT $2)))
@@ -46,10 +52,16 @@ pub(super) const CALLS: &str = concat!(
      WHERE provider = $1 AND status <> 'skipped' ORDER BY id DESC LIMIT $2"
 );
 
-/// The numbers of jobs of one asset in one status, below $3.
+/// The numbers of jobs of one asset in one status, below $3; of any status but running.
 pub(super) const LISTED: &str = "
     SELECT id FROM jobs INDEXED BY jobs_listed
-    WHERE asset = $1 AND status = $2 AND id < $3 ORDER BY id DESC LIMIT $4";
+    WHERE asset = $1 AND status = $2 AND status <> 'running' AND id < $3 ORDER BY id DESC LIMIT $4";
+
+/// The same of those that run: no more than daemons have in hand.
+pub(super) const LISTED_RUNNING: &str = "
+    SELECT id FROM jobs INDEXED BY jobs_leased
+    WHERE status = $2 AND status = 'running' AND lease_until >= '' AND asset = $1 AND id < $3
+    ORDER BY id DESC LIMIT $4";
 
 pub(super) const NEWEST: &str = "SELECT id FROM jobs WHERE id < $1 ORDER BY id DESC LIMIT $2";
 
@@ -159,7 +171,8 @@ pub(super) async fn jobs(readers: &SqlitePool, filter: &JobFilter) -> Result<Vec
             for status in
                 JobStatus::ALL.into_iter().filter(|one| filter.status.is_none_or(|only| only == *one))
             {
-                let pair = sqlx::query_scalar::<_, i64>(LISTED).bind(asset).bind(status.as_str());
+                let sql = if status == JobStatus::Running { LISTED_RUNNING } else { LISTED };
+                let pair = sqlx::query_scalar::<_, i64>(sql).bind(asset).bind(status.as_str());
                 ids.extend(pair.bind(below).bind(limit).fetch_all(&mut *tx).await?);
             }
         }
