@@ -6,41 +6,6 @@ use sqlx::{AssertSqlSafe, Row, SqlSafeStr};
 use super::ledger::{BEGIN, END_JOBS, END_RUNS, INSERT_SETTLED, SETTLE};
 use super::{claim, forsaken, glance, migrate, open, pace, runs, spending};
 
-/// The statements of the hot path, by name.
-const HOT: &[(&str, &str)] = &[
-    ("END_JOBS", END_JOBS),
-    ("END_RUNS", END_RUNS),
-    ("INSERT_SETTLED", INSERT_SETTLED),
-    ("SETTLE", SETTLE),
-    ("BEGIN", BEGIN),
-    ("OF_A_CALL", spending::OF_A_CALL),
-    ("RESERVE", spending::RESERVE),
-    ("COUNTERS", spending::COUNTERS),
-    ("UNDER_WAY", pace::UNDER_WAY),
-    ("BEGUN", pace::BEGUN),
-    ("ENTER", pace::ENTER),
-    ("REENTER", pace::REENTER),
-    ("LEAVE", pace::LEAVE),
-    ("FORGET", pace::FORGET),
-    ("CLAIM", claim::CLAIM),
-    ("TAKE_OVER", claim::TAKE_OVER),
-    ("DUE", claim::DUE),
-    ("BOUGHT_DUE", claim::BOUGHT_DUE),
-    ("BOUGHT_ORPHANED", claim::BOUGHT_ORPHANED),
-    ("FORSAKEN", forsaken::FORSAKEN),
-    ("NEXT_DUE", claim::NEXT_DUE),
-    ("COUNT_DUE", claim::COUNT_DUE),
-    ("OPEN_RUNS", runs::OPEN_RUNS),
-    ("REFUSALS", runs::REFUSALS),
-    ("BACKLOG", glance::BACKLOG),
-    ("OUTCOMES", glance::OUTCOMES),
-    ("CALLS", glance::CALLS),
-    ("LISTED", glance::LISTED),
-    ("NEWEST", glance::NEWEST),
-    ("SEARCH_FROM", glance::SEARCH_FROM),
-    ("SEARCH_AFTER", glance::SEARCH_AFTER),
-];
-
 /// The tables that grow, and the names they have in statements.
 const TABLES: &[&str] = &[
     "jobs",
