@@ -11,6 +11,8 @@ mod sound;
 mod text;
 mod webm;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 
 use crate::domain::accept::Acceptance;
@@ -47,7 +49,9 @@ impl Checker {
     /// `unusable` with what is wrong, or `refused` where the output is a model's refusal in prose.
     pub async fn check(&self, body: Body) -> Result<Checked, Failure> {
         match self.medium {
-            Medium::Text => self.text.check(body),
+            // The judgement of words is guarded as decoders are: it is the words' fault, and their job's alone.
+            Medium::Text => catch_unwind(AssertUnwindSafe(|| self.text.check(body)))
+                .unwrap_or_else(|_| Err(Failure::unusable("the text broke its checks"))),
             Medium::Image => {
                 let bytes = file(body);
                 self.expect_size(&bytes)?;
