@@ -1,11 +1,11 @@
 //! Opens the database file: one connection that writes, a few that read, and the settings both rely on.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -44,6 +44,16 @@ pub struct Pools {
     /// Connections that cannot write.
     pub readers: SqlitePool,
     path: PathBuf,
+    /// Which file was opened, whatever lies at its path by now.
+    file: Option<Identity>,
+}
+
+/// A file's device and number.
+pub(super) type Identity = (u64, u64);
+
+/// Which file lies at a path.
+pub(super) fn identity(path: &Path) -> Option<Identity> {
+    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 impl Pools {
@@ -57,6 +67,10 @@ impl Pools {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+        // The log of a file that was replaced would be folded into the one that took its place, and spoil it.
+        if identity(&self.path) != self.file {
+            return;
+        }
         if let Err(error) = fold_log(&self.path).await {
             tracing::debug!(%error, "the write-ahead log stays beside the database");
         }
@@ -73,13 +87,19 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
     let options = options(path);
     let suspect = Arc::new(AtomicBool::new(false));
     let suspected = Arc::clone(&suspect);
+    let (own, first) = (path.to_owned(), OnceLock::<Identity>::new());
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        .after_connect(move |conn, _| Box::pin(check(conn, Arc::clone(&suspected))))
+        .after_connect(move |conn, _| {
+            let found = identity(&own);
+            let same = found.is_none_or(|found| *first.get_or_init(|| found) == found);
+            let suspected = Arc::clone(&suspected);
+            Box::pin(async move { if same { check(conn, suspected).await } else { Err(moved()) } })
+        })
         .after_release(move |conn, _| Box::pin(is_sound(conn, Arc::clone(&suspect))))
         .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
         .await?;
@@ -87,14 +107,25 @@ pub async fn open(path: &Path) -> Result<Pools, StoreError> {
     refuse_foreign(&writer, path).await?;
     use_wal(&writer, path).await?;
     forget_statistics(&writer).await?;
+    let file = identity(path);
+    let place = path.to_owned();
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
+        .after_connect(move |_, _| {
+            // They are opened as they are needed: not one of another file, with the log of this one.
+            let same = identity(&place) == file;
+            Box::pin(async move { if same { Ok(()) } else { Err(moved()) } })
+        })
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
         .connect_with(options.read_only(true).pragma("query_only", "ON"))
         .await?;
-    Ok(Pools { writer, readers, path: path.to_owned() })
+    Ok(Pools { writer, readers, path: path.to_owned(), file })
+}
+
+fn moved() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other("the database's file was moved or replaced"))
 }
 
 /// A full disk or one that fails ends a transaction by itself. The rollback that comes after finds none, and the

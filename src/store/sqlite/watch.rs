@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 
+use super::open::identity;
 use crate::store::error::StoreError;
 
 /// The database is asked at least at every so many looks, whatever the file says: a write may fall into the
@@ -79,10 +80,6 @@ impl Watch {
         let holds = stamp.is_some() && seen.stamp == stamp && seen.looks < NET;
         holds.then_some(seen.version)
     }
-}
-
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 fn stamp(log: &Path) -> Option<Stamp> {
