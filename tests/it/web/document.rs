@@ -12,8 +12,7 @@ use crate::support::picture;
 /// How many examples of each kind are tried for each address: well under a minute in all.
 const EXAMPLES: &str = "15";
 
-/// What schemathesis checks, all of it but two. `positive_data_acceptance`: which names of assets and providers exist, a document
-/// cannot say. `unsupported_method` is in `no_other_method`, of every address.
+/// The one check of schemathesis that is left out: which names of assets and providers exist, a document cannot say.
 const LEFT_OUT: &str = "positive_data_acceptance";
 
 #[test]
