@@ -22,7 +22,7 @@ use super::{BATCH, LOOK, command, webhook};
 const RETRY: Backoff = Backoff { base: Duration::from_secs(2), cap: Duration::from_secs(3_600) };
 
 /// So many tries take a day: 2 s, 4 s, ... 34 minutes, then an hour each.
-const MOST_TRIES: u32 = 33;
+const MOST_TRIES: u32 = 35;
 
 /// A try that has begun belongs to its daemon for so long: more than any takes.
 const TRY: Duration = Duration::from_secs(60);
@@ -240,7 +240,8 @@ fn refused(shared: &Shared, teller: &Teller, notice: &Notice, tries: u32, failed
         return Told::Never(why);
     }
     tracing::warn!(notice = notice.id, destination, why, tries, "a notice was not taken; trying again");
-    let wait = RETRY.equal_jitter(tries.saturating_sub(1), shared.jitter());
+    // Without jitter: it would shorten the day, and a receiver has few senders.
+    let wait = RETRY.ceiling(tries.saturating_sub(1));
     Told::NotYet { why, again: after(shared.now(), wait) }
 }
 
@@ -290,5 +291,17 @@ fn sentence(notice: &Notice) -> String {
             | NoticeKind::Budget100,
             None,
         ) => detail.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_is_tried_for_a_day() {
+        let waits: Duration = (1..MOST_TRIES).map(|tries| RETRY.ceiling(tries - 1)).sum();
+        let hour = Duration::from_secs(3_600);
+        assert!((24 * hour..25 * hour).contains(&waits), "{waits:?}");
     }
 }
